@@ -1,0 +1,61 @@
+//! The directory of accounts: what `me` shows, and in which currency an account counts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::event::WalletCurrency;
+use crate::topic::{AccountId, Currency};
+
+/// One account, as `tidings accounts import` takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    pub id: AccountId,
+    pub username: Option<String>,
+    pub display_currency: Currency,
+    pub level: AccountLevel,
+    /// One of `wallets`.
+    pub default_wallet_id: uuid::Uuid,
+    /// At least one.
+    pub wallets: Vec<Wallet>,
+}
+
+/// One wallet of an account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wallet {
+    pub id: uuid::Uuid,
+    pub currency: WalletCurrency,
+    /// In minor units; `None` if whoever filled the directory did not know it.
+    pub balance: Option<i64>,
+    /// Unconfirmed on-chain receipts, in minor units.
+    pub pending_incoming_balance: Option<i64>,
+}
+
+/// How well an account is known to the bank: `ZERO` to `THREE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountLevel {
+    Zero,
+    One,
+    Two,
+    Three,
+}
+
+/// All accounts, mirrored in memory: readers take no lock and wait for nobody.
+#[derive(Debug, Default)]
+pub struct Directory(ArcSwap<HashMap<AccountId, Arc<Account>>>);
+
+impl Directory {
+    /// The account with this id.
+    pub fn get(&self, id: AccountId) -> Option<Arc<Account>> {
+        self.0.load().get(&id).cloned()
+    }
+
+    /// Puts these accounts in the place of all that were known.
+    pub fn replace(&self, accounts: impl IntoIterator<Item = Account>) {
+        let accounts = accounts
+            .into_iter()
+            .map(|account| (account.id, Arc::new(account)));
+        self.0.store(Arc::new(accounts.collect()));
+    }
+}

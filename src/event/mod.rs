@@ -1,0 +1,211 @@
+//! What was published, decoded once a node.
+//!
+//! Bodies are JSON as Blink's back end publishes them: big integers may come as decimal strings,
+//! dates as ISO 8601 strings, and absent values as absent keys. Keys that nobody asks for are
+//! ignored, so that a newer publisher harms no one.
+
+mod account;
+mod invoice;
+mod price;
+
+pub use self::account::{
+    AccountUpdate, InitiationVia, IntraLedgerUpdate, LnUpdate, OnChainUpdate, SettlementPrice,
+    SettlementVia, TransactionStatus, TxNotificationType, WalletCurrency, WalletTransaction,
+};
+pub use self::invoice::{InvoiceState, InvoiceStatus, InvoiceUpdate};
+pub use self::price::{PriceTick, PriceUpdate, UserPriceUpdate};
+
+use serde::Deserialize;
+
+use crate::topic::Topic;
+
+/// What was published on a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Price(PriceUpdate),
+    UserPrice(UserPriceUpdate),
+    Account(AccountUpdate),
+    Invoice(InvoiceUpdate),
+}
+
+/// A body that is not what its topic tells.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is not what {topic} tells: {cause}")]
+pub struct Malformed {
+    pub topic: Topic,
+    #[source]
+    pub cause: Cause,
+}
+
+/// What is wrong with a body.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    #[error("{0}")]
+    Json(#[from] serde_path_to_error::Error<serde_json::Error>),
+    #[error("{0}")]
+    Meaning(String),
+}
+
+/// An error that a publisher tells the subscribers of a topic, instead of news.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct EventError {
+    pub message: String,
+    #[serde(default)]
+    pub code: Option<String>,
+    #[serde(default)]
+    pub path: Option<Vec<Option<String>>>,
+}
+
+impl EventError {
+    /// An error with a message and no code.
+    pub fn new(message: impl Into<String>) -> Self {
+        EventError {
+            message: message.into(),
+            code: None,
+            path: None,
+        }
+    }
+
+    /// An error with a message and a code.
+    pub fn coded(message: impl Into<String>, code: &str) -> Self {
+        EventError {
+            message: message.into(),
+            code: Some(code.to_owned()),
+            path: None,
+        }
+    }
+}
+
+impl Event {
+    /// Reads the body of a message on `topic`'s channel.
+    pub fn decode(topic: &Topic, body: &[u8]) -> Result<Self, Malformed> {
+        let event = match topic {
+            Topic::Price(currency) => PriceUpdate::decode(*currency, body).map(Event::Price),
+            Topic::UserPrice(currency) => {
+                UserPriceUpdate::decode(*currency, body).map(Event::UserPrice)
+            }
+            Topic::Account(_) => AccountUpdate::decode(body).map(Event::Account),
+            Topic::Invoice(hash) => InvoiceUpdate::decode(hash, body).map(Event::Invoice),
+        };
+        event.map_err(|cause| Malformed {
+            topic: topic.clone(),
+            cause,
+        })
+    }
+
+    /// Which of the topic's retained values this event replaces; `None` for what is only told live.
+    pub fn slot(&self) -> Option<usize> {
+        match self {
+            Event::Price(PriceUpdate::Tick(_)) => Some(0),
+            Event::UserPrice(UserPriceUpdate::Price(_)) => Some(0),
+            Event::UserPrice(UserPriceUpdate::RealtimePrice(_)) => Some(1),
+            Event::Invoice(InvoiceUpdate::State(_)) => Some(0),
+            Event::Price(_) | Event::Invoice(_) | Event::Account(_) => None,
+        }
+    }
+
+    /// Whether a newer event of the same kind makes this one worthless to a slow client.
+    pub fn conflates(&self) -> bool {
+        match self {
+            Event::Price(_) | Event::UserPrice(_) => true,
+            Event::Account(AccountUpdate::Price(_) | AccountUpdate::RealtimePrice(_)) => true,
+            Event::Account(_) | Event::Invoice(_) => false,
+        }
+    }
+}
+
+/// Reads JSON, and names the place of an error: `transaction.settlementAmount: …`.
+fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Cause> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json)?;
+    match json.end() {
+        Ok(()) => Ok(value),
+        Err(error) => Err(Cause::Meaning(error.to_string())),
+    }
+}
+
+/// A number, or the decimal string that a big integer becomes on the bus.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number, or a number in a string")]
+    enum Number {
+        Number(f64),
+        Text(String),
+    }
+    let number = match Number::deserialize(deserializer)? {
+        Number::Number(number) => Some(number),
+        Number::Text(text) => text.trim().parse::<f64>().ok(),
+    };
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| serde::de::Error::custom("not a number"))
+}
+
+/// The same for a key that may be absent or null.
+fn optional_number<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Wrapped(#[serde(deserialize_with = "number")] f64);
+    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|Wrapped(number)| number))
+}
+
+/// A date: ISO 8601 with a zone, or Unix time in seconds.
+fn timestamp<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<jiff::Timestamp, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "a date as an ISO 8601 string or in Unix seconds"
+    )]
+    enum Date {
+        Seconds(i64),
+        Text(String),
+    }
+    match Date::deserialize(deserializer)? {
+        Date::Seconds(seconds) => {
+            jiff::Timestamp::from_second(seconds).map_err(serde::de::Error::custom)
+        }
+        Date::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..200), which in 0usize..4) {
+            let _ = Event::decode(&topics()[which], &body);
+        }
+
+        #[test]
+        fn no_json_makes_the_decoder_panic(body in "[{}\\[\\]\",:a-z0-9.e+-]{0,120}", which in 0usize..4) {
+            let _ = Event::decode(&topics()[which], body.as_bytes());
+        }
+    }
+
+    fn topics() -> Vec<Topic> {
+        let hash = "0".repeat(64);
+        [
+            "PRICE_UPDATE_USD",
+            "USER_PRICE_UPDATE_USD",
+            "ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
+            &format!("LN_PAYMENT_STATUS_{hash}"),
+        ]
+        .iter()
+        .map(|channel| Topic::of_channel(channel).unwrap())
+        .collect()
+    }
+
+    #[test]
+    fn a_malformed_body_names_the_place() {
+        let topic =
+            Topic::of_channel("ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f").unwrap();
+        let error = Event::decode(&topic, br#"{"invoice":{"walletId":7}}"#).unwrap_err();
+        insta::assert_snapshot!(error, @"the body is not what ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f tells: invoice.walletId: invalid type: integer `7`, expected a string at line 1 column 24");
+    }
+}

@@ -1,0 +1,6 @@
+//! Tidings tells clients what just happened.
+pub mod accounts;
+pub mod currency;
+pub mod event;
+pub mod price;
+pub mod topic;
