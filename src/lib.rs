@@ -2,5 +2,6 @@
 pub mod accounts;
 pub mod currency;
 pub mod event;
+pub mod graphql;
 pub mod price;
 pub mod topic;
