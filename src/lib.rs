@@ -3,4 +3,5 @@ pub mod accounts;
 pub mod currency;
 pub mod event;
 pub mod price;
+pub mod redis_link;
 pub mod topic;
