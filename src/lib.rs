@@ -1,5 +1,6 @@
 //! Tidings tells clients what just happened.
 pub mod accounts;
+pub mod bus;
 pub mod currency;
 pub mod event;
 pub mod price;
