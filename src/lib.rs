@@ -1,7 +1,9 @@
 //! Tidings tells clients what just happened.
 pub mod accounts;
+pub mod bus;
 pub mod currency;
 pub mod event;
 pub mod graphql;
 pub mod price;
+pub mod redis_link;
 pub mod topic;
