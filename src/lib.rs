@@ -1,6 +1,21 @@
 //! Tidings tells clients what just happened.
-pub mod accounts;
-pub mod currency;
-pub mod event;
-pub mod price;
+
+pub mod spelling;
+
 pub mod topic;
+
+pub mod currency;
+
+pub mod price;
+
+pub mod event;
+
+pub mod bus;
+
+pub mod accounts;
+
+pub mod auth;
+
+pub mod store;
+
+pub mod config;

@@ -13,10 +13,10 @@
 //!   published between them is gone. At [`Message::Restored`] all topics are watched again.
 
 mod memory;
-mod redis;
+// mod redis;
 
 pub use self::memory::MemoryBus;
-pub use self::redis::{RedisBus, RedisConfig};
+// pub use self::redis::{RedisBus, RedisConfig};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub enum BusConfig {
 #[derive(Clone)]
 pub enum Bus {
     Memory(MemoryBus),
-    Redis(RedisBus),
+    // Redis(RedisBus),
 }
 
 /// What comes from a bus.
@@ -77,7 +77,7 @@ impl Bus {
     pub async fn publish(&self, topic: &Topic, body: Bytes) -> Result<(), Away> {
         match self {
             Bus::Memory(bus) => bus.publish(topic, body).await,
-            Bus::Redis(bus) => bus.publish(topic, body).await,
+            // Bus::Redis(bus) => bus.publish(topic, body).await,
         }
     }
 
@@ -88,8 +88,7 @@ impl Bus {
             Bus::Memory(bus) => {
                 bus.watch(topic);
                 Ok(())
-            }
-            Bus::Redis(bus) => bus.watch(topic).await,
+            } // Bus::Redis(bus) => bus.watch(topic).await,
         }
     }
 
@@ -97,7 +96,7 @@ impl Bus {
     pub fn release(&self, topic: &Topic) {
         match self {
             Bus::Memory(bus) => bus.release(topic),
-            Bus::Redis(bus) => bus.release(topic),
+            // Bus::Redis(bus) => bus.release(topic),
         }
     }
 
@@ -105,7 +104,7 @@ impl Bus {
     pub fn is_up(&self) -> bool {
         match self {
             Bus::Memory(_) => true,
-            Bus::Redis(bus) => bus.is_up(),
+            // Bus::Redis(bus) => bus.is_up(),
         }
     }
 }
