@@ -10,6 +10,8 @@ pub mod price;
 
 pub mod event;
 
+pub mod redis_link;
+
 pub mod bus;
 
 pub mod accounts;
