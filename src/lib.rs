@@ -50,10 +50,18 @@ pub mod redis_link;
 
 pub mod bus;
 
+pub mod retained;
+
 pub mod accounts;
 
 pub mod auth;
 
 pub mod store;
+
+pub mod hub;
+
+pub mod graphql;
+
+pub mod transport;
 
 pub mod config;

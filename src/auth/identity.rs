@@ -106,6 +106,14 @@ impl Identity {
         }
     }
 
+    /// Whether this identity may publish events.
+    pub fn may_publish(&self) -> bool {
+        match self {
+            Identity::Anonymous => false,
+            Identity::Account { scopes, .. } => scopes.may_publish(),
+        }
+    }
+
     /// The account of the asker, if it has one.
     pub fn account(&self) -> Option<AccountId> {
         match self {

@@ -158,8 +158,8 @@ impl Lease {
     ///
     /// Within a second of a revocation anywhere: as often as the ring is refreshed from the store.
     pub async fn ended(&mut self) -> LeaseEnd {
-        let end = match self.0.wait_for(Option::is_some).await {
-            Ok(end) => *end,
+        let end = match self.0.wait_for(Option::is_some).await.map(|end| *end) {
+            Ok(end) => end,
             // The whole ring is gone: the process is ending, and that is what ends connections.
             Err(_) => std::future::pending().await,
         };

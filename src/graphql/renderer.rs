@@ -1,0 +1,158 @@
+//! One running execution of a subscription, driven event by event.
+//!
+//! `async-graphql` resolves a subscription as a stream. Here the stream's source is a [`Feed`] that
+//! the hub fills: one event in, one result out, on the spot. Resolvers of results wait for nothing,
+//! so a result is ready when the stream is polled.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use async_graphql::Response;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::oneshot;
+
+use super::response::{GraphqlError, refused_json, result_json};
+use super::subscription::Origins;
+use crate::auth::Identity;
+use crate::event::{Event, InvoiceUpdate};
+use crate::hub::{InvoiceTerms, Plan, Render, Rendered, SnapshotFn};
+use crate::topic::Topic;
+
+/// Given to the resolver of a subscription field: who asks and how, and where the answer goes.
+pub struct Asking {
+    /// As whom the operation runs.
+    pub identity: Identity,
+    pub origins: Origins,
+    answer: Mutex<Option<oneshot::Sender<Need>>>,
+    queue: Arc<Mutex<Queue>>,
+}
+
+/// What a subscription field needs, once its arguments are understood.
+pub struct Need {
+    pub topics: smallvec::SmallVec<[Topic; 2]>,
+    pub snapshot: SnapshotFn,
+    pub invoice: Option<InvoiceTerms>,
+    /// Whether the subscription completes after a final state.
+    pub completes: bool,
+}
+
+/// The events of one running subscription. It never ends by itself.
+pub struct Feed(Arc<Mutex<Queue>>);
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Arc<Event>>,
+    waker: Option<Waker>,
+}
+
+/// Renders events through a running execution.
+pub struct Renderer {
+    results: BoxStream<'static, Response>,
+    queue: Arc<Mutex<Queue>>,
+    completes: bool,
+}
+
+/// How an execution began.
+pub enum Begun {
+    Runs(Plan),
+    /// The field was resolved to an error.
+    Failed(Response),
+    /// Validation, or a limit, said no before anything was resolved.
+    Invalid(Response),
+}
+
+/// Polls that may be needed until a result is ready. More than a few would be a resolver that waits.
+const POLLS: usize = 64;
+
+impl Asking {
+    /// Says what the field needs, and gives the events that it will get. It is asked once.
+    pub fn answer(&self, need: Need) -> Feed {
+        let answer = self.answer.lock().expect("nothing panics while it holds it").take();
+        if let Some(answer) = answer {
+            // Nobody waits any longer if the client has gone meanwhile.
+            let _ = answer.send(need);
+        }
+        Feed(self.queue.clone())
+    }
+}
+
+impl Stream for Feed {
+    type Item = Arc<Event>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut queue = self.0.lock().expect("nothing panics while it holds a queue");
+        match queue.events.pop_front() {
+            Some(event) => Poll::Ready(Some(event)),
+            None => {
+                queue.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Starts an execution: runs it until its field's resolver has said what it needs, or failed.
+pub async fn begin(
+    identity: Identity,
+    origins: Origins,
+    execute: impl FnOnce(Arc<Asking>) -> BoxStream<'static, Response>,
+) -> Begun {
+    let (answer, need) = oneshot::channel();
+    let queue: Arc<Mutex<Queue>> = Arc::default();
+    let answer = Mutex::new(Some(answer));
+    let mut results = execute(Arc::new(Asking { identity, origins, answer, queue: queue.clone() }));
+    tokio::select! {
+        biased;
+        Ok(need) = need => {
+            let Need { topics, snapshot, invoice, completes } = need;
+            Begun::Runs(Plan { topics, snapshot, renderer: Box::new(Renderer { results, queue, completes }), invoice })
+        }
+        first = results.next() => {
+            let response = first.unwrap_or_default();
+            // What a resolver fails with has a path; what validation says has none.
+            let is_resolved = response.errors.iter().any(|error| !error.path.is_empty());
+            if is_resolved { Begun::Failed(response) } else { Begun::Invalid(response) }
+        }
+    }
+}
+
+impl Render for Renderer {
+    fn render(&mut self, event: &Arc<Event>) -> Rendered {
+        let waker = {
+            let mut queue = self.queue.lock().expect("nothing panics while it holds a queue");
+            queue.events.push_back(event.clone());
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        let last = self.completes && is_final(event);
+        match self.result() {
+            Some(response) => Rendered { payload: result_json(&response, true), last },
+            None => {
+                tracing::error!("a resolver of a subscription waits or has ended: its result is not told");
+                Rendered { payload: refused_json(&[GraphqlError::new("Internal server error")]), last: true }
+            }
+        }
+    }
+}
+
+impl Renderer {
+    fn result(&mut self) -> Option<Response> {
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..POLLS {
+            match self.results.poll_next_unpin(&mut context) {
+                Poll::Ready(response) => return response,
+                Poll::Pending => {}
+            }
+        }
+        None
+    }
+}
+
+fn is_final(event: &Event) -> bool {
+    matches!(event, Event::Invoice(InvoiceUpdate::State(state)) if state.status.is_final())
+}

@@ -1,0 +1,306 @@
+//! The root fields of subscriptions: what each needs, and what an event says to whoever asked.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use async_graphql::parser::types::Field;
+use async_graphql::{Context, Value};
+use futures_util::stream::BoxStream;
+use futures_util::StreamExt;
+use smallvec::smallvec;
+
+use super::Sources;
+use super::blink::{
+    LnInvoicePaymentStatusByHashInput, LnInvoicePaymentStatusByPaymentRequestInput, LnInvoicePaymentStatusInput,
+    LnInvoicePaymentStatusPayload, MyUpdatesPayload, PriceInput, PricePayload, RealtimePriceInput,
+    RealtimePricePayload, User,
+};
+use super::renderer::{Asking, Need};
+use super::scalars::{LnPaymentRequest, Origin, PaymentHash, thrown};
+use crate::auth::Identity;
+use crate::bolt11::PaymentRequest;
+use crate::event::{Event, EventError, InvoiceUpdate, PriceUpdate, UserPriceUpdate};
+use crate::hub::{Hub, InvoiceTerms, Scope, Snapshot, SnapshotFn};
+use crate::topic::{self, Currency, Topic};
+
+/// The root of subscriptions.
+pub struct Subscription;
+
+/// Whether values of the root field's `input` were written in the document or in the variables:
+/// some messages of the original differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Origins {
+    pub amount: Origin,
+    pub currency: Origin,
+}
+
+impl Origins {
+    /// Where the arguments of a field were written.
+    pub fn of(field: &Field) -> Self {
+        // Every variable becomes a value that no document can hold.
+        let variable = || Value::Binary(Default::default());
+        let input = field.get_argument("input").map(|input| input.node.clone());
+        let input = input.map(|input| input.into_const_with(|_| Ok::<_, Infallible>(variable())));
+        let origin = |key: &str| match &input {
+            Some(Ok(Value::Object(fields))) if fields.get(key) != Some(&variable()) => Origin::Literal,
+            _ => Origin::Variable,
+        };
+        Origins { amount: origin("amount"), currency: origin("currency") }
+    }
+}
+
+/// Who may share a rendering of a root field. A field that is forgotten here is everybody's, and so
+/// runs as nobody: it can show no one what is another's.
+pub fn scope_of(field: &str, identity: &Identity) -> Scope {
+    match field {
+        "myUpdates" => Scope::Only(identity.clone()),
+        _ => Scope::Everybody,
+    }
+}
+
+#[async_graphql::Subscription(name = "Subscription")]
+impl Subscription {
+    #[graphql(deprecation = "Deprecated in favor of lnInvoicePaymentStatusByPaymentRequest")]
+    async fn ln_invoice_payment_status(
+        &self,
+        ctx: &Context<'_>,
+        input: LnInvoicePaymentStatusInput,
+    ) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
+        by_request(ctx, input.payment_request)
+    }
+
+    /// What becomes of the invoice with this hash.
+    async fn ln_invoice_payment_status_by_hash(
+        &self,
+        ctx: &Context<'_>,
+        input: LnInvoicePaymentStatusByHashInput,
+    ) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
+        by_hash(ctx, &input.payment_hash).await
+    }
+
+    /// What becomes of this invoice.
+    async fn ln_invoice_payment_status_by_payment_request(
+        &self,
+        ctx: &Context<'_>,
+        input: LnInvoicePaymentStatusByPaymentRequestInput,
+    ) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
+        by_request(ctx, input.payment_request)
+    }
+
+    /// Payments that reach the account or leave it, and prices in its currency.
+    async fn my_updates(&self, ctx: &Context<'_>) -> async_graphql::Result<BoxStream<'static, MyUpdatesPayload>> {
+        let sources = ctx.data::<Sources>()?;
+        let asking = ctx.data::<Arc<Asking>>()?;
+        let Identity::Account { account: id, scopes } = asking.identity else {
+            return Err(thrown("Not Authenticated for subscription", "NOT_AUTHENTICATED"));
+        };
+        if sources.enforce_scopes && !scopes.may_read() {
+            return Err(thrown("Not authorized: this key has not the scope `read`", "NOT_AUTHORIZED"));
+        }
+        let currency =
+            sources.directory.get(id).map_or(sources.default_display_currency, |account| account.display_currency);
+        let hub = sources.hub.clone();
+        let feed = asking.answer(Need {
+            topics: smallvec![Topic::Account(id), Topic::UserPrice(currency)],
+            snapshot: Box::new(move || user_price_snapshot(&hub, currency)),
+            invoice: None,
+            completes: false,
+        });
+        let directory = sources.directory.clone();
+        let payloads = feed.filter_map(move |event| {
+            let me = User::of(id, directory.get(id));
+            std::future::ready(MyUpdatesPayload::of(&event, me))
+        });
+        Ok(payloads.boxed())
+    }
+
+    /// What an amount of sats costs in US cents, at each change.
+    async fn price(
+        &self,
+        ctx: &Context<'_>,
+        input: PriceInput,
+    ) -> async_graphql::Result<BoxStream<'static, PricePayload>> {
+        let sources = ctx.data::<Sources>()?;
+        let asking = ctx.data::<Arc<Asking>>()?;
+        let (need, amount) = match input.sats(asking.origins.amount) {
+            Ok(amount) => (prices(sources, Currency::USD), amount),
+            Err(error) => (only(error), 0),
+        };
+        let payloads = asking.answer(need).filter_map(move |event| {
+            std::future::ready(match &*event {
+                Event::Price(update) => Some(PricePayload::of_update(update, amount)),
+                _ => None,
+            })
+        });
+        Ok(payloads.boxed())
+    }
+
+    /// What one sat and one US cent cost in a currency, at each change.
+    async fn realtime_price(
+        &self,
+        ctx: &Context<'_>,
+        input: RealtimePriceInput,
+    ) -> async_graphql::Result<BoxStream<'static, RealtimePricePayload>> {
+        let sources = ctx.data::<Sources>()?;
+        let asking = ctx.data::<Arc<Asking>>()?;
+        let need = match input.currency(asking.origins.currency).and_then(|currency| sources.quoted(currency)) {
+            Ok(currency) => prices(sources, currency),
+            Err(error) => only(error),
+        };
+        let payloads = asking.answer(need).filter_map(|event| {
+            std::future::ready(match &*event {
+                Event::Price(update) => Some(RealtimePricePayload::of_update(update)),
+                _ => None,
+            })
+        });
+        Ok(payloads.boxed())
+    }
+}
+
+impl Sources {
+    /// A currency, if it is one of those that are quoted.
+    pub(super) fn quoted(&self, currency: Currency) -> Result<Currency, EventError> {
+        if self.currencies.contains(&currency) {
+            Ok(currency)
+        } else {
+            Err(EventError::coded("Invalid currency.", super::scalars::INVALID_INPUT))
+        }
+    }
+}
+
+/// The prices of a currency: the last one, then each.
+fn prices(sources: &Sources, currency: Currency) -> Need {
+    let hub = sources.hub.clone();
+    let topic = Topic::Price(currency);
+    Need {
+        topics: smallvec![topic.clone()],
+        snapshot: Box::new(move || hub.snapshot_of(&topic)),
+        invoice: None,
+        completes: false,
+    }
+}
+
+/// One error, and then silence: the original's subscriptions stay open after it.
+fn only(error: EventError) -> Need {
+    let event = Arc::new(Event::Price(PriceUpdate::Errors(vec![error])));
+    Need { topics: smallvec![], snapshot: told_once(event), invoice: None, completes: false }
+}
+
+fn told_once(event: Arc<Event>) -> SnapshotFn {
+    Box::new(move || Snapshot { events: smallvec![event.clone()], up_to: 0 })
+}
+
+/// The last prices for `myUpdates`. Where none was told for accounts yet, the public price serves:
+/// in US dollars as `price` and as `realtimePrice`, else as the latter alone.
+fn user_price_snapshot(hub: &Hub, currency: Currency) -> Snapshot {
+    let snapshot = hub.snapshot_of(&Topic::UserPrice(currency));
+    if !snapshot.events.is_empty() {
+        return snapshot;
+    }
+    let Some(event) = hub.last(&Topic::Price(currency), 0) else { return Snapshot::default() };
+    let Event::Price(PriceUpdate::Tick(tick)) = &*event else { return Snapshot::default() };
+    let mut events = smallvec![];
+    if currency == Currency::USD {
+        events.push(Arc::new(Event::UserPrice(UserPriceUpdate::Price(tick.clone()))));
+    }
+    events.push(Arc::new(Event::UserPrice(UserPriceUpdate::RealtimePrice(tick.clone()))));
+    Snapshot { events, up_to: 0 }
+}
+
+fn by_request(
+    ctx: &Context<'_>,
+    request: LnPaymentRequest,
+) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
+    let sources = ctx.data::<Sources>()?;
+    let text = request.check().map_err(|invalid| invalid.thrown())?;
+    let need = match PaymentRequest::decode(text) {
+        Ok(decoded) => invoice(sources, InvoiceTerms {
+            payment_hash: decoded.payment_hash,
+            payment_request: text.to_owned(),
+            expires_at: decoded.expires_at,
+        }),
+        Err(undecodable) => invoice_error(EventError::coded(undecodable.to_string(), "INVOICE_DECODE_ERROR"), None),
+    };
+    Ok(told(ctx.data::<Arc<Asking>>()?, need, Some(request.clone())))
+}
+
+async fn by_hash(
+    ctx: &Context<'_>,
+    hash: &PaymentHash,
+) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
+    let sources = ctx.data::<Sources>()?;
+    let hash = hash.check().map_err(|invalid| invalid.thrown())?;
+    let need = match sources.terms_of(&hash).await {
+        Some(terms) => invoice(sources, terms),
+        None => invoice_error(invoice_not_found(&hash), Some(hash)),
+    };
+    Ok(told(ctx.data::<Arc<Asking>>()?, need, None))
+}
+
+/// In the original's words.
+pub(super) fn invoice_not_found(hash: &topic::PaymentHash) -> EventError {
+    let message = format!(
+        "Unexpected error occurred, please try again or contact support if it persists \
+         (code: InvoiceNotFoundError: {{\"paymentHash\":\"{hash}\"}})"
+    );
+    EventError::coded(message, "UNEXPECTED_CLIENT_ERROR")
+}
+
+impl Sources {
+    /// What is known of an invoice by its hash alone: from what was published, or from someone here
+    /// who asked by its request.
+    pub(super) async fn terms_of(&self, hash: &topic::PaymentHash) -> Option<InvoiceTerms> {
+        let known = match self.hub.told_of_invoice(hash) {
+            Some(told) => told,
+            None => self.hub.invoice(hash).await?,
+        };
+        let decoded = known.payment_request.as_deref().and_then(|request| PaymentRequest::decode(request).ok());
+        Some(InvoiceTerms {
+            payment_hash: hash.clone(),
+            payment_request: known.payment_request.unwrap_or_default(),
+            // Without its request nobody can say when it expires; whoever published it will.
+            expires_at: decoded.map_or_else(InvoiceTerms::never, |decoded| decoded.expires_at),
+        })
+    }
+}
+
+fn invoice(sources: &Sources, terms: InvoiceTerms) -> Need {
+    let hub = sources.hub.clone();
+    let of = terms.clone();
+    Need {
+        topics: smallvec![Topic::Invoice(terms.payment_hash.clone())],
+        snapshot: Box::new(move || {
+            let (state, up_to) = hub.invoice_state(&of);
+            Snapshot { events: smallvec![Arc::new(Event::Invoice(InvoiceUpdate::State(state)))], up_to }
+        }),
+        invoice: Some(terms),
+        completes: sources.complete_when_final,
+    }
+}
+
+/// An error first; an invoice that is not known yet may be told of later.
+fn invoice_error(error: EventError, hash: Option<topic::PaymentHash>) -> Need {
+    let event = Arc::new(Event::Invoice(InvoiceUpdate::Errors(vec![error])));
+    Need {
+        topics: hash.into_iter().map(Topic::Invoice).collect(),
+        snapshot: told_once(event),
+        invoice: None,
+        completes: false,
+    }
+}
+
+fn told(
+    asking: &Asking,
+    need: Need,
+    asked: Option<LnPaymentRequest>,
+) -> BoxStream<'static, LnInvoicePaymentStatusPayload> {
+    asking
+        .answer(need)
+        .filter_map(move |event| {
+            std::future::ready(match &*event {
+                Event::Invoice(update) => Some(LnInvoicePaymentStatusPayload::of_update(update, asked.clone())),
+                _ => None,
+            })
+        })
+        .boxed()
+}

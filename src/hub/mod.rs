@@ -1,0 +1,535 @@
+//! Who hears what: hands each event to the operations that wait for it.
+//!
+//! One task ([`Hub::run`]) moves events from the bus to the operations, in order, and waits for
+//! nothing slow. Each event is decoded once, numbered, retained if it is a state, rendered once for
+//! each different question, and pushed into the outbox of everyone who asked that question.
+//!
+//! A topic is watched on the bus from its first listener on, and released a while
+//! (`hub.linger`) after its last one has left. Prices are watched always, so that there is a last
+//! one to tell; so are invoices, by the bus itself.
+
+mod invoices;
+mod outbox;
+mod shared;
+
+pub use self::invoices::InvoiceTerms;
+pub use self::outbox::{Envelope, Frame, Outbox, OutboxLimits, Overflow, Policy};
+pub use self::shared::{OperationKey, Plan, Render, Rendered, Scope, Snapshot, SnapshotFn};
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::invoices::Timers;
+use self::shared::{Ended, Member, Shared};
+use crate::auth::Identity;
+use crate::bus::{Bus, Inbox, Message};
+use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
+use crate::metrics::{Held, Metrics, TopicLabel};
+use crate::retained::Retained;
+use crate::topic::{PaymentHash, Topic};
+
+/// `[hub]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubConfig {
+    /// How long a topic without listeners stays watched.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+}
+
+/// Hands events to those who may hear them.
+pub struct Hub {
+    bus: Bus,
+    retained: Retained,
+    config: HubConfig,
+    prices_for: Duration,
+    metrics: Arc<Metrics>,
+    operations: Mutex<HashMap<OperationKey, Arc<Shared>>>,
+    topics: Mutex<HashMap<Topic, Listened>>,
+    timers: Timers,
+    local: mpsc::Sender<Local>,
+    /// Until the hub runs.
+    local_inbox: Mutex<Option<mpsc::Receiver<Local>>>,
+    gap: AtomicBool,
+}
+
+/// An identity asked for a topic that is not its to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not allowed to hear this topic")]
+pub struct Forbidden;
+
+/// A subscription that is being heard. Dropping it leaves the operation.
+pub struct Membership {
+    hub: Weak<Hub>,
+    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    envelope: Arc<Envelope>,
+    _counted: Held,
+}
+
+/// A topic that somebody listens to, or did a moment ago.
+#[derive(Default)]
+struct Listened {
+    operations: Vec<Arc<Shared>>,
+    /// The last state told, by [`Event::slot`].
+    retained: [Option<Told>; 2],
+    /// Watched whether anybody listens or not.
+    pinned: bool,
+    /// Since when nobody listens.
+    idle_since: Option<Instant>,
+    /// Operations that are being put to run: the topic stays watched for them.
+    starting: usize,
+    counted: Option<Held>,
+}
+
+/// A retained event.
+#[derive(Clone)]
+struct Told {
+    number: u64,
+    at: Instant,
+    event: Arc<Event>,
+}
+
+/// What this node tells itself, in order with what the bus tells.
+enum Local {
+    /// An event that did not come from the bus: an expiry, or a payment found in the store.
+    Event(Topic, Event),
+    /// State that was kept elsewhere, to be known here unless something newer is.
+    Kept(Topic, Event),
+    /// Tell everybody the present state.
+    TellSnapshots,
+}
+
+/// Messages that this node may have under way to itself.
+const LOCAL_MESSAGES: usize = 1024;
+/// How often topics that linger are looked at.
+const SWEEP: Duration = Duration::from_millis(250);
+
+impl Hub {
+    pub fn new(bus: Bus, retained: Retained, config: HubConfig, prices_for: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
+        let (local, local_inbox) = mpsc::channel(LOCAL_MESSAGES);
+        Arc::new(Hub {
+            bus,
+            retained,
+            config,
+            prices_for,
+            metrics,
+            operations: Mutex::default(),
+            topics: Mutex::default(),
+            timers: Timers::default(),
+            local,
+            local_inbox: Mutex::new(Some(local_inbox)),
+            gap: AtomicBool::new(false),
+        })
+    }
+
+    /// Watches these topics for good, and knows what was kept of them.
+    pub async fn pin(self: &Arc<Self>, topics: impl IntoIterator<Item = Topic>) {
+        for topic in topics {
+            self.listened(|topics| {
+                let listened = topics.entry(topic.clone()).or_default();
+                listened.pinned = true;
+                listened.counted.get_or_insert_with(|| Held::new(&self.metrics.topics));
+            });
+            // If the bus is away it watches the topic when it is back.
+            let _ = self.bus.watch(&topic).await;
+        }
+        self.recall_prices().await;
+    }
+
+    /// Moves events from the bus to the operations until the bus ends or `cancel` is cancelled.
+    pub async fn run(self: Arc<Self>, mut inbox: Inbox, cancel: CancellationToken) {
+        let mut local = self.local_inbox().take().expect("a hub runs once");
+        let mut sweep = tokio::time::interval(SWEEP);
+        let mut number = 0;
+        self.metrics.bus_up.set(i64::from(self.bus.is_up()));
+        loop {
+            // The bus comes last: it can always be ready, the others cannot.
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                _ = sweep.tick() => self.release_idle_topics(),
+                Some(message) = local.recv() => self.on_local(&mut number, message),
+                message = inbox.next() => match message {
+                    Some(message) => self.on_message(&mut number, message),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Joins the running operation of this key; `None` if there is none.
+    ///
+    /// The outbox first gets the snapshot, then every live event.
+    pub fn join(self: &Arc<Self>, key: &OperationKey, outbox: &Arc<Outbox>, envelope: &Arc<Envelope>) -> Option<Membership> {
+        let running = self.operations().get(key).cloned()?;
+        self.try_join(running, outbox, envelope, false).ok()
+    }
+
+    /// Starts an operation and joins it; or the one that another connection has started meanwhile.
+    ///
+    /// Whoever it runs as must be allowed to hear all of its topics.
+    pub async fn start(
+        self: &Arc<Self>,
+        key: OperationKey,
+        plan: Plan,
+        outbox: &Arc<Outbox>,
+        envelope: &Arc<Envelope>,
+    ) -> Result<Membership, Forbidden> {
+        let identity = key.scope.runs_as();
+        if !plan.topics.iter().all(|topic| identity.may_read(topic)) {
+            return Err(Forbidden);
+        }
+        let _starting = self.prepare(&plan.topics, plan.invoice.as_ref()).await;
+        let shared = Shared::new(key.clone(), plan, self.metrics.clone());
+        loop {
+            let running = match self.operations().entry(key.clone()) {
+                Entry::Occupied(running) => running.get().clone(),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(shared.clone());
+                    self.listen(&shared);
+                    shared.clone()
+                }
+            };
+            // One that has ended since is out of the map now, and ours takes its place. Ours cannot
+            // end before we have joined it.
+            let is_starter = Arc::ptr_eq(&running, &shared);
+            if let Ok(membership) = self.try_join(running, outbox, envelope, is_starter) {
+                return Ok(membership);
+            }
+        }
+    }
+
+    /// The last event told on a topic in a slot; `None` if there is none, or it is too old to tell.
+    pub fn last(&self, topic: &Topic, slot: usize) -> Option<Arc<Event>> {
+        self.last_numbered(topic, slot).map(|(_, event)| event)
+    }
+
+    /// The snapshot that a topic's retained events make.
+    pub fn snapshot_of(&self, topic: &Topic) -> Snapshot {
+        self.listened(|topics| {
+            let mut snapshot = Snapshot::default();
+            for told in topics.get(topic).into_iter().flat_map(|listened| listened.retained.iter().flatten()) {
+                if self.is_fresh(topic, told) {
+                    snapshot.up_to = snapshot.up_to.max(told.number);
+                    snapshot.events.push(told.event.clone());
+                }
+            }
+            snapshot
+        })
+    }
+
+    /// What is known of an invoice, here or in the store.
+    pub async fn invoice(&self, hash: &PaymentHash) -> Option<InvoiceState> {
+        match self.retained.invoice(hash).await {
+            Ok(state) => state,
+            Err(_) => self.retained.known_invoice(hash),
+        }
+    }
+
+    /// The request of an invoice that this node has heard of.
+    pub fn known_request(&self, hash: &PaymentHash) -> Option<String> {
+        self.retained.known_invoice(hash)?.payment_request
+    }
+
+    /// Publishes a body on a topic.
+    pub async fn publish(&self, topic: &Topic, body: Bytes) -> Result<(), crate::bus::Away> {
+        self.bus.publish(topic, body).await
+    }
+
+    /// Whether what is published now would be heard.
+    pub fn is_up(&self) -> bool {
+        self.bus.is_up()
+    }
+
+    fn last_numbered(&self, topic: &Topic, slot: usize) -> Option<(u64, Arc<Event>)> {
+        self.listened(|topics| {
+            let told = topics.get(topic)?.retained[slot].as_ref()?;
+            self.is_fresh(topic, told).then(|| (told.number, told.event.clone()))
+        })
+    }
+
+    fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
+        match topic {
+            Topic::Price(_) | Topic::UserPrice(_) => told.at.elapsed() < self.prices_for,
+            Topic::Account(_) | Topic::Invoice(_) => true,
+        }
+    }
+
+    fn try_join(
+        self: &Arc<Self>,
+        shared: Arc<Shared>,
+        outbox: &Arc<Outbox>,
+        envelope: &Arc<Envelope>,
+        is_starter: bool,
+    ) -> Result<Membership, Ended> {
+        let member = Member { outbox: outbox.clone(), envelope: envelope.clone(), up_to: 0 };
+        if let Err(ended) = shared.join(member, is_starter) {
+            self.remove(&shared);
+            return Err(ended);
+        }
+        Ok(Membership {
+            hub: Arc::downgrade(self),
+            shared,
+            outbox: outbox.clone(),
+            envelope: envelope.clone(),
+            _counted: Held::new(&self.metrics.subscriptions),
+        })
+    }
+
+    /// Watches all that an operation needs, and knows the present state of it.
+    async fn prepare(self: &Arc<Self>, topics: &[Topic], invoice: Option<&InvoiceTerms>) -> SmallVec<[Starting<'_>; 2]> {
+        let mut starting = SmallVec::new();
+        for topic in topics {
+            starting.push(Starting::new(self, topic));
+            // Listen first, read the state afterwards: nothing falls between. While the bus is away
+            // the topic is wanted, and everybody gets a snapshot when it is back.
+            let _ = self.bus.watch(topic).await;
+            if let Topic::Invoice(hash) = topic {
+                self.recall_invoice(topic, hash).await;
+            }
+        }
+        if let Some(terms) = invoice {
+            self.watch_expiry(terms);
+        }
+        starting
+    }
+
+    fn listen(&self, shared: &Arc<Shared>) {
+        self.listened(|topics| {
+            for topic in &shared.topics {
+                let listened = topics.entry(topic.clone()).or_default();
+                listened.idle_since = None;
+                listened.operations.push(shared.clone());
+            }
+        });
+    }
+
+    /// Takes an operation that has ended out of the maps.
+    fn remove(&self, shared: &Arc<Shared>) {
+        let mut operations = self.operations();
+        if operations.get(&shared.key).is_some_and(|running| Arc::ptr_eq(running, shared)) {
+            operations.remove(&shared.key);
+        }
+        self.listened(|topics| {
+            for topic in &shared.topics {
+                let Some(listened) = topics.get_mut(topic) else { continue };
+                listened.operations.retain(|running| !Arc::ptr_eq(running, shared));
+                if listened.operations.is_empty() {
+                    listened.idle_since.get_or_insert_with(Instant::now);
+                }
+            }
+        });
+    }
+
+    fn release_idle_topics(&self) {
+        let linger = self.config.linger;
+        let released: Vec<_> = self.listened(|topics| {
+            let idle = |listened: &Listened| {
+                !listened.pinned && listened.starting == 0 && listened.idle_since.is_some_and(|since| since.elapsed() >= linger)
+            };
+            let released: Vec<_> =
+                topics.iter().filter(|(_, listened)| idle(listened)).map(|(topic, _)| topic.clone()).collect();
+            for topic in &released {
+                topics.remove(topic);
+                // Under the lock: whoever wants it back asks the bus after this.
+                self.bus.release(topic);
+            }
+            released
+        });
+        for topic in released {
+            if let Topic::Invoice(hash) = topic {
+                self.timers.stop(&hash);
+            }
+        }
+    }
+
+    fn on_message(self: &Arc<Self>, number: &mut u64, message: Message) {
+        match message {
+            Message::Payload { topic, body } => self.on_payload(number, topic, &body),
+            Message::Lost => {
+                self.gap.store(true, Ordering::Relaxed);
+                self.metrics.bus_up.set(0);
+            }
+            Message::Restored => {
+                self.metrics.bus_up.set(1);
+                self.metrics.bus_gaps.inc();
+                if self.gap.swap(false, Ordering::Relaxed) {
+                    tokio::spawn(self.clone().after_gap());
+                }
+            }
+        }
+    }
+
+    fn on_payload(&self, number: &mut u64, topic: Topic, body: &Bytes) {
+        let label = TopicLabel { topic: topic.kind() };
+        self.metrics.events.get_or_create(&label).inc();
+        let event = match Event::decode(&topic, body) {
+            Ok(event) => event,
+            Err(malformed) => {
+                self.metrics.malformed.get_or_create(&label).inc();
+                tracing::warn!(topic = topic.kind(), "event dropped: {}", malformed.cause);
+                return;
+            }
+        };
+        match &event {
+            Event::Invoice(InvoiceUpdate::State(state)) => self.retained.keep_invoice(state),
+            Event::Price(_) | Event::UserPrice(_) => {
+                if let Some(slot) = event.slot() {
+                    self.retained.keep_price(&topic, slot, body);
+                }
+            }
+            Event::Invoice(_) | Event::Account(_) => {}
+        }
+        self.tell(number, topic, event);
+    }
+
+    fn on_local(&self, number: &mut u64, message: Local) {
+        match message {
+            Local::Event(topic, event) => self.tell(number, topic, event),
+            Local::Kept(topic, event) => {
+                let is_news = event.slot().is_some_and(|slot| match self.last(&topic, slot) {
+                    Some(known) => is_newer(&event, &known),
+                    None => true,
+                });
+                if is_news {
+                    self.tell(number, topic, event);
+                }
+            }
+            Local::TellSnapshots => {
+                let running: Vec<_> = self.operations().values().cloned().collect();
+                for shared in running {
+                    if shared.tell_snapshot() {
+                        self.remove(&shared);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Numbers an event, retains it if it is a state, and hands it to all operations on its topic.
+    fn tell(&self, number: &mut u64, topic: Topic, event: Event) {
+        let Some(event) = self.invoice_news(&topic, event) else { return };
+        *number += 1;
+        if let Event::Invoice(InvoiceUpdate::State(state)) = &event
+            && state.status == InvoiceStatus::Paid
+        {
+            // With what the publisher left out.
+            self.retained.keep_invoice(state);
+        }
+        let event = Arc::new(event);
+        let running = self.listened(|topics| {
+            let listened = topics.get_mut(&topic)?;
+            if let Some(slot) = event.slot() {
+                listened.retained[slot] = Some(Told { number: *number, at: Instant::now(), event: event.clone() });
+            }
+            Some(listened.operations.clone())
+        });
+        for shared in running.into_iter().flatten() {
+            if shared.tell(*number, &event) {
+                self.remove(&shared);
+            }
+        }
+    }
+
+    fn listened<T>(&self, f: impl FnOnce(&mut HashMap<Topic, Listened>) -> T) -> T {
+        f(&mut self.topics.lock().expect("nothing panics while it holds the topics"))
+    }
+
+    fn operations(&self) -> MutexGuard<'_, HashMap<OperationKey, Arc<Shared>>> {
+        self.operations.lock().expect("nothing panics while it holds the operations")
+    }
+
+    fn local_inbox(&self) -> MutexGuard<'_, Option<mpsc::Receiver<Local>>> {
+        self.local_inbox.lock().expect("nothing panics while it holds it")
+    }
+
+    /// Knows the prices that were kept by other nodes, or by this one before.
+    async fn recall_prices(&self) {
+        let Ok(kept) = self.retained.prices().await else { return };
+        for (topic, _, body) in kept {
+            if let Ok(event) = Event::decode(&topic, &body) {
+                let _ = self.local.send(Local::Kept(topic, event)).await;
+            }
+        }
+    }
+
+    /// Nobody is silently stale: what was kept elsewhere meanwhile is told, and then everybody gets
+    /// the present state as a snapshot.
+    async fn after_gap(self: Arc<Self>) {
+        self.recall_prices().await;
+        let invoices: Vec<_> = self.listened(|topics| {
+            topics.iter().filter(|(_, listened)| !listened.operations.is_empty()).map(|(topic, _)| topic.clone()).collect()
+        });
+        for topic in invoices {
+            if let Topic::Invoice(hash) = &topic {
+                self.recall_invoice(&topic, hash).await;
+            }
+        }
+        let _ = self.local.send(Local::TellSnapshots).await;
+    }
+}
+
+/// Knows a topic, and keeps it watched, while an operation on it is being put to run: events are
+/// retained before anyone has joined, and the linger cannot end in between.
+struct Starting<'a> {
+    hub: &'a Hub,
+    topic: Topic,
+}
+
+impl<'a> Starting<'a> {
+    fn new(hub: &'a Hub, topic: &Topic) -> Self {
+        hub.listened(|topics| {
+            let listened = topics.entry(topic.clone()).or_default();
+            listened.counted.get_or_insert_with(|| Held::new(&hub.metrics.topics));
+            listened.starting += 1;
+        });
+        Starting { hub, topic: topic.clone() }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.hub.listened(|topics| {
+            let Some(listened) = topics.get_mut(&self.topic) else { return };
+            listened.starting -= 1;
+            if listened.operations.is_empty() {
+                listened.idle_since.get_or_insert_with(Instant::now);
+            }
+        });
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let was_last = self.shared.leave(&self.outbox, &self.envelope);
+        self.outbox.forget(self.envelope.subscription);
+        if was_last && let Some(hub) = self.hub.upgrade() {
+            hub.remove(&self.shared);
+        }
+    }
+}
+
+/// Whether what was kept elsewhere says more than what is known here.
+fn is_newer(kept: &Event, known: &Event) -> bool {
+    use crate::event::{PriceUpdate, UserPriceUpdate};
+    let fetched = |event: &Event| match event {
+        Event::Price(PriceUpdate::Tick(tick))
+        | Event::UserPrice(UserPriceUpdate::Price(tick) | UserPriceUpdate::RealtimePrice(tick)) => Some(tick.timestamp),
+        _ => None,
+    };
+    match (kept, known) {
+        (Event::Invoice(_), _) => true,
+        _ => fetched(kept) > fetched(known),
+    }
+}

@@ -1,0 +1,62 @@
+//! The accept loop.
+//!
+//! Ours over hyper, because `axum::serve` has no limit on how long a request's headers may take, and
+//! its graceful shutdown neither waits for WebSockets nor closes them.
+
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+use crate::drain::Drain;
+
+/// How long to wait when a connection cannot be accepted: most likely there are too many open files.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Serves HTTP/1.1, with upgrades, until the drain begins.
+pub async fn serve(listener: TcpListener, router: Router, header_timeout: Duration, drain: Drain) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = drain.begun.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        // Small messages should not wait for one another.
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| router.clone().oneshot(request));
+        let begun = drain.begun.clone();
+        drain.open.spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(header_timeout)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            let mut connection = std::pin::pin!(connection);
+            let served = tokio::select! {
+                served = connection.as_mut() => served,
+                () = begun.cancelled() => {
+                    // Ends after the request that is under way, if any.
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "an HTTP connection ended");
+            }
+        });
+    }
+}

@@ -1,0 +1,120 @@
+//! Which path is answered by whom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+use super::http::{Queries, authenticate, how_to_ask};
+use super::ws::Upgrades;
+use crate::drain::Drain;
+use crate::hub::Hub;
+use crate::ingest::publish::{Refused, check};
+use crate::metrics::Metrics;
+
+/// What the routes lead to.
+pub struct Routes {
+    pub path: String,
+    pub upgrades: Upgrades,
+    pub queries: Queries,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub drain: Drain,
+    /// Of the bodies of requests.
+    pub message_bytes: usize,
+}
+
+/// How long browsers may remember what CORS allows.
+const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
+
+impl Routes {
+    /// All routes. Any origin may ask: there are no cookies that a page could use in somebody's name.
+    pub fn router(self) -> Router {
+        let cors = CorsLayer::new()
+            .allow_origin(Any)
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers(AllowHeaders::mirror_request())
+            .max_age(CORS_MAX_AGE);
+        let limit = DefaultBodyLimit::max(self.message_bytes);
+        let path = self.path.clone();
+        Router::new()
+            .route(&path, get(subscribe).post(query))
+            .route("/v1/events/{channel}", post(publish))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .fallback(not_found)
+            .layer(limit)
+            .layer(cors)
+            .with_state(Arc::new(self))
+    }
+}
+
+async fn subscribe(State(routes): State<Arc<Routes>>, upgrade: Option<WebSocketUpgrade>) -> Response {
+    match upgrade {
+        Some(_) if routes.drain.begun.is_cancelled() => stopping(),
+        Some(upgrade) => routes.upgrades.accept(upgrade),
+        None => how_to_ask(),
+    }
+}
+
+async fn query(State(routes): State<Arc<Routes>>, headers: HeaderMap, body: Bytes) -> Response {
+    routes.queries.answer(&headers, body).await
+}
+
+/// `POST /v1/events/<channel>`, for keys with the scope `publish`.
+async fn publish(
+    State(routes): State<Arc<Routes>>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let refuse = |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
+    match authenticate(&routes.queries.authenticator, &headers, &routes.metrics).await {
+        Ok(identity) if identity.may_publish() => {}
+        Ok(_) => return refuse(StatusCode::FORBIDDEN, "this needs a key with the scope `publish`".to_owned()),
+        Err(response) => return response,
+    }
+    let topic = match check(&channel, &body) {
+        Ok((topic, _)) => topic,
+        Err(refused @ Refused::UnknownChannel(_)) => return refuse(StatusCode::NOT_FOUND, refused.to_string()),
+        Err(refused) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()),
+    };
+    match routes.hub.publish(&topic, body).await {
+        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Err(away) => refuse(StatusCode::SERVICE_UNAVAILABLE, away.to_string()),
+    }
+}
+
+/// Ready for new clients: not while stopping, and not while the bus is away, when they would hear
+/// nothing. Clients that are connected stay.
+async fn ready(State(routes): State<Arc<Routes>>) -> Response {
+    if routes.drain.begun.is_cancelled() {
+        stopping()
+    } else if routes.hub.is_up() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the bus is away\n").into_response()
+    }
+}
+
+async fn metrics(State(routes): State<Arc<Routes>>) -> Response {
+    routes.metrics.bus_up.set(i64::from(routes.hub.is_up()));
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], routes.metrics.encode()).into_response()
+}
+
+async fn not_found(State(routes): State<Arc<Routes>>) -> Response {
+    (StatusCode::NOT_FOUND, format!("Nothing is here. GraphQL is at {}\n", routes.path)).into_response()
+}
+
+fn stopping() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONNECTION, "close")], "stopping\n").into_response()
+}
