@@ -5,4 +5,5 @@ pub mod currency;
 pub mod event;
 pub mod price;
 pub mod redis_link;
+pub mod retained;
 pub mod topic;
