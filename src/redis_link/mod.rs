@@ -83,6 +83,7 @@ impl RedisLink {
         Ok(RedisLink(Arc::new(Link {
             address,
             reply_timeout: config.reply_timeout,
+            reconnect: (config.reconnect_min, config.reconnect_max),
             open: Mutex::new(None),
             dialing: tokio::sync::Mutex::new(dialing),
         })))
@@ -91,6 +92,11 @@ impl RedisLink {
     /// Where this Redis is.
     pub fn address(&self) -> &RedisAddress {
         &self.0.address
+    }
+
+    /// The pauses of whoever tries again what was [`Unavailable`].
+    pub fn backoff(&self) -> Backoff {
+        Backoff::new(self.0.reconnect.0, self.0.reconnect.1)
     }
 
     /// Has a command carried out.
@@ -112,6 +118,8 @@ impl RedisLink {
 struct Link {
     address: RedisAddress,
     reply_timeout: Duration,
+    /// The shortest pause between attempts, and the longest.
+    reconnect: (Duration, Duration),
     open: Mutex<Option<Open>>,
     /// Held by the one who connects: the others wait for that connection, and make none.
     dialing: tokio::sync::Mutex<Dialing>,

@@ -3,3 +3,4 @@
 mod bus_contract;
 mod redis_bus;
 mod redis_server;
+mod retained;

@@ -205,7 +205,7 @@ impl Supervisor {
     }
 
     async fn keep_connected(&self) {
-        let mut backoff = Backoff::new(self.config.reconnect_min, self.config.reconnect_max);
+        let mut backoff = self.link.backoff();
         loop {
             let Err(doubt) = self.listen(&mut backoff).await;
             self.lose(&doubt).await;

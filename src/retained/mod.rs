@@ -1,0 +1,128 @@
+//! What is remembered for those who ask later: the last prices, and what became of invoices.
+//!
+//! A bus tells what happens now. Who subscribes to a price wants the last one at once, and who asks
+//! for an invoice that was paid while nobody listened wants to know that. What is true of every kind
+//! of memory, and held by `tests/it/retained.rs`:
+//!
+//! * Nothing here waits to be written: `keep_…` returns at once. What cannot be remembered is
+//!   counted ([`Retained::dropped`]).
+//! * An invoice only ever goes forward: pending, expired, paid. What is told late, twice, or by
+//!   several nodes at the same time ends up the same, in whatever order it comes. A request or a
+//!   preimage that is known stays known when a later message leaves it out.
+//! * A price is remembered for a while, and not a moment longer: a stale price is worse than none.
+
+mod memory;
+mod redis;
+
+pub use self::memory::MemoryRetained;
+pub use self::redis::RedisRetained;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::event::{InvoiceState, InvoiceStatus};
+use crate::redis_link::Unavailable;
+use crate::topic::{PaymentHash, Topic};
+
+/// `[retained]`: how much is remembered, and how long.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetainedConfig {
+    /// Invoices in the memory of this process. Over the limit the one that was not asked for
+    /// longest is forgotten; in Redis the time alone decides.
+    pub invoices: usize,
+    /// How long an invoice is remembered after the last news of it.
+    #[serde(with = "humantime_serde")]
+    pub invoices_for: Duration,
+    /// How long a price is served after it was published.
+    #[serde(with = "humantime_serde")]
+    pub prices_for: Duration,
+}
+
+/// Remembers prices and invoices.
+#[derive(Clone)]
+pub enum Retained {
+    /// In this process, until it ends.
+    Memory(MemoryRetained),
+    /// In Redis, for all nodes; with a memory of this process in front.
+    Redis(RedisRetained),
+}
+
+impl Retained {
+    /// Remembers the body of a price, as it was published, in the place of the last one in its slot
+    /// (see [`Event::slot`](crate::event::Event::slot)). The topic is one of prices.
+    pub fn keep_price(&self, topic: &Topic, slot: usize, body: &Bytes) {
+        match self {
+            Retained::Memory(retained) => retained.keep_price(topic, slot, body),
+            Retained::Redis(retained) => retained.keep_price(topic, slot, body),
+        }
+    }
+
+    /// All prices that are remembered. Who starts reads them, and who missed something.
+    pub async fn prices(&self) -> Result<Vec<(Topic, usize, Bytes)>, Unavailable> {
+        match self {
+            Retained::Memory(retained) => Ok(retained.prices()),
+            Retained::Redis(retained) => retained.prices().await,
+        }
+    }
+
+    /// Remembers what was told of an invoice, together with what was known of it.
+    pub fn keep_invoice(&self, state: &InvoiceState) {
+        match self {
+            Retained::Memory(retained) => {
+                retained.keep_invoice(state);
+            }
+            Retained::Redis(retained) => retained.keep_invoice(state),
+        }
+    }
+
+    /// What is known of an invoice, by any node. Falls back to what this process knows while Redis
+    /// is away; [`Unavailable`] says that this is nothing.
+    pub async fn invoice(&self, hash: &PaymentHash) -> Result<Option<InvoiceState>, Unavailable> {
+        match self {
+            Retained::Memory(retained) => Ok(retained.invoice(hash)),
+            Retained::Redis(retained) => retained.invoice(hash).await,
+        }
+    }
+
+    /// What this process knows of an invoice, without a wait.
+    pub fn known_invoice(&self, hash: &PaymentHash) -> Option<InvoiceState> {
+        match self {
+            Retained::Memory(retained) => retained.invoice(hash),
+            Retained::Redis(retained) => retained.known_invoice(hash),
+        }
+    }
+
+    /// How often something could not be remembered for the other nodes.
+    pub fn dropped(&self) -> u64 {
+        match self {
+            Retained::Memory(_) => 0,
+            Retained::Redis(retained) => retained.dropped(),
+        }
+    }
+}
+
+/// What is known of an invoice when `told` has been told, too.
+fn merged(known: Option<InvoiceState>, told: &InvoiceState) -> InvoiceState {
+    let Some(known) = known else {
+        return told.clone();
+    };
+    let further = progress(told.status) >= progress(known.status);
+    InvoiceState {
+        payment_hash: known.payment_hash,
+        payment_request: told.payment_request.clone().or(known.payment_request),
+        payment_preimage: told.payment_preimage.clone().or(known.payment_preimage),
+        status: if further { told.status } else { known.status },
+    }
+}
+
+/// Money that has arrived outweighs a clock that has run out, and both outweigh hope.
+fn progress(status: InvoiceStatus) -> u8 {
+    match status {
+        InvoiceStatus::Pending => 0,
+        InvoiceStatus::Expired => 1,
+        InvoiceStatus::Paid => 2,
+    }
+}
