@@ -50,7 +50,9 @@ pub struct LnInvoicePaymentStatusByHashInput {
 }
 
 /// Where resolvers find an invoice that was published without its request.
-pub struct InvoiceRequests(pub Arc<dyn Fn(&topic::PaymentHash) -> Option<String> + Send + Sync>);
+pub struct InvoiceRequests(pub Arc<FindRequest>);
+
+type FindRequest = dyn Fn(&topic::PaymentHash) -> Option<String> + Send + Sync;
 
 impl InvoiceRequests {
     /// The request of an invoice, if this is where resolvers run that can know it.

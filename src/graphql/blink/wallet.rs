@@ -10,6 +10,10 @@ use crate::topic::AccountId;
 
 /// A wallet as its owner sees it.
 #[derive(Interface)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "fields of one type are not duplicates"
+)]
 #[graphql(
     field(name = "accountId", method = "account_id", ty = "ID"),
     field(name = "balance", ty = "Fallible<SignedAmount>"),
