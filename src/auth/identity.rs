@@ -47,7 +47,9 @@ impl Scope {
 
     /// Reads the word, in either case.
     pub fn parse(text: &str) -> Option<Self> {
-        Scope::ALL.into_iter().find(|scope| scope.as_str().eq_ignore_ascii_case(text))
+        Scope::ALL
+            .into_iter()
+            .find(|scope| scope.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -68,13 +70,19 @@ impl Scopes {
 
     /// The scopes in it.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL.into_iter().filter(move |scope| self.contains(*scope))
+        Scope::ALL
+            .into_iter()
+            .filter(move |scope| self.contains(*scope))
     }
 }
 
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        Scopes(scopes.into_iter().fold(0, |set, scope| set | (1 << scope as u8)))
+        Scopes(
+            scopes
+                .into_iter()
+                .fold(0, |set, scope| set | (1 << scope as u8)),
+        )
     }
 }
 
@@ -148,6 +156,12 @@ mod tests {
         assert!(!Scopes::default().may_publish());
         let receive: Scopes = [Scope::Receive].into_iter().collect();
         assert!(!receive.may_read());
-        assert_eq!([Scope::Write, Scope::Read].into_iter().collect::<Scopes>().to_string(), "read write");
+        assert_eq!(
+            [Scope::Write, Scope::Read]
+                .into_iter()
+                .collect::<Scopes>()
+                .to_string(),
+            "read write"
+        );
     }
 }

@@ -20,7 +20,13 @@ impl MemoryBus {
     /// A bus, and the end that its one reader reads.
     pub fn new() -> (Self, Inbox) {
         let (sender, inbox) = inbox();
-        (MemoryBus { sender, watched: Arc::default() }, inbox)
+        (
+            MemoryBus {
+                sender,
+                watched: Arc::default(),
+            },
+            inbox,
+        )
     }
 
     /// Waits while the inbox is full: an in-process publisher is slowed down, not cut off.
@@ -28,7 +34,10 @@ impl MemoryBus {
         if !self.is_watched(topic) {
             return Ok(());
         }
-        let message = Message::Payload { topic: topic.clone(), body };
+        let message = Message::Payload {
+            topic: topic.clone(),
+            body,
+        };
         self.sender.send(message).await.map_err(|_| Away)
     }
 
@@ -45,6 +54,8 @@ impl MemoryBus {
     }
 
     fn watched(&self) -> std::sync::MutexGuard<'_, HashSet<Topic>> {
-        self.watched.lock().expect("nothing panics while it holds the set of topics")
+        self.watched
+            .lock()
+            .expect("nothing panics while it holds the set of topics")
     }
 }

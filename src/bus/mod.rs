@@ -9,14 +9,16 @@
 //!   before does not.
 //! * Invoices are watched always, whether somebody asks or not: what is paid while nobody listens
 //!   must be known to who asks later.
-//! * While a bus is away, [`Message::Lost`] and then [`Message::Restored`] say so: whatever was
-//!   published between them is gone. At [`Message::Restored`] all topics are watched again.
+//! * While a bus is away, [`Message::Lost`] and then [`Message::Restored`] say so: what was
+//!   published between them is gone, but for what came on topics that were watched again before the
+//!   others. At [`Message::Restored`] all topics are watched again.
+//! * Whoever is told [`Away`] by [`Bus::watch`] hears [`Message::Restored`] later.
 
 mod memory;
 mod redis;
 
 pub use self::memory::MemoryBus;
-pub use self::redis::{RedisBus, RedisConfig};
+pub use self::redis::RedisBus;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -53,7 +55,8 @@ pub enum Message {
     Restored,
 }
 
-/// The receiving end of a bus: one a process, read by one task, so that order is kept.
+/// The receiving end of a bus: one a process, read by one task, so that order is kept. That task
+/// must not await [`Bus::watch`] itself: while it does, nobody makes room for the confirmation.
 pub struct Inbox(pub(super) mpsc::Receiver<Message>);
 
 /// Messages that a bus may hold before its reader must have taken some. When it is full the bus

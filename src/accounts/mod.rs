@@ -1,4 +1,35 @@
 //! The directory of accounts: what `me` shows, and in which currency an account counts.
+//!
+//! It is filled by `tidings accounts import`, which reads an array of accounts, or an object with
+//! that array as `accounts`:
+//!
+//! ```json
+//! [
+//!   {
+//!     "id": "0d3d3c1a-5e0e-4b7b-8f59-7f1a7b1f6a51",
+//!     "username": "alice",
+//!     "displayCurrency": "USD",
+//!     "level": "ONE",
+//!     "defaultWalletId": "6c9ae5a1-0c6b-4d8e-9a39-2b5a7a0f0b01",
+//!     "wallets": [
+//!       {
+//!         "id": "6c9ae5a1-0c6b-4d8e-9a39-2b5a7a0f0b01",
+//!         "walletCurrency": "BTC",
+//!         "balance": 1000,
+//!         "pendingIncomingBalance": 0
+//!       }
+//!     ]
+//!   }
+//! ]
+//! ```
+//!
+//! `username`, `balance` and `pendingIncomingBalance` may be left out. Balances are in minor units.
+//! Input that is wrong anywhere is refused whole.
+
+mod json;
+
+pub use self::json::{BadAccounts, read, write};
+pub(crate) use self::json::{read_one, write_one};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,6 +80,16 @@ impl Directory {
     /// The account with this id.
     pub fn get(&self, id: AccountId) -> Option<Arc<Account>> {
         self.0.load().get(&id).cloned()
+    }
+
+    /// How many accounts there are.
+    pub fn len(&self) -> usize {
+        self.0.load().len()
+    }
+
+    /// Whether nothing was imported.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Puts these accounts in the place of all that were known.

@@ -1,0 +1,202 @@
+//! Every setting, in the sections of `config/default.toml`.
+//!
+//! That file is the reference: it is compiled in, complete and commented, and no setting has a
+//! default anywhere else. What is laid over it is the business of [`Layers`].
+
+mod layers;
+
+pub use self::layers::{ConfigError, Flag, Layers, Origin};
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::auth::AuthConfig;
+use crate::bus::BusConfig;
+use crate::store::StoreConfig;
+use crate::topic::Currency;
+
+/// All settings, each module's in its own section.
+// No `Debug`: there may be a password in the URL of the bus.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub server: ServerConfig,
+    pub bus: BusConfig,
+    pub redis: RedisConfig,
+    pub retained: RetainedConfig,
+    pub store: StoreConfig,
+    pub auth: AuthConfig,
+    pub hub: HubConfig,
+    pub limits: LimitsConfig,
+    pub prices: PricesConfig,
+    pub invoices: InvoicesConfig,
+    pub log: LogConfig,
+}
+
+impl Settings {
+    /// The default, under `file`, under the environment, under the command line.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+        flags: Vec<Flag>,
+    ) -> Result<Self, ConfigError> {
+        Layers::read(file, env, flags)?.settings()
+    }
+}
+
+/// `[server]`: where it listens, and how it stops.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    #[serde(deserialize_with = "path")]
+    pub path: String,
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+}
+
+/// `[redis]`: when a Redis counts as away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisConfig {
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub reply_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub canary_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub canary_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub reconnect_min: Duration,
+    #[serde(with = "humantime_serde")]
+    pub reconnect_max: Duration,
+    pub resubscribe_batch: usize,
+}
+
+/// `[retained]`: what is told to those who come later.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetainedConfig {
+    pub invoices: u64,
+    #[serde(with = "humantime_serde")]
+    pub invoices_for: Duration,
+    #[serde(with = "humantime_serde")]
+    pub prices_for: Duration,
+}
+
+/// `[hub]`: shared subscriptions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubConfig {
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+}
+
+/// `[limits]`: what one client, and all of them, may use.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    pub connections: usize,
+    #[serde(with = "humantime_serde")]
+    pub init_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub pong_timeout: Duration,
+    pub message_bytes: usize,
+    pub subscriptions_per_connection: usize,
+    pub depth: usize,
+    pub complexity: usize,
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    pub outbox_frames: usize,
+    pub outbox_bytes: usize,
+    pub conflate_above: usize,
+    pub documents: usize,
+}
+
+/// `[prices]`: which there are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PricesConfig {
+    #[serde(deserialize_with = "currencies")]
+    pub currencies: Vec<Currency>,
+    #[serde(deserialize_with = "currency")]
+    pub default_display_currency: Currency,
+}
+
+/// `[invoices]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvoicesConfig {
+    pub complete_when_final: bool,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    #[serde(deserialize_with = "filter")]
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    Pretty,
+    Json,
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom("expected an IP address and a port, such as \"127.0.0.1:4000\"")
+    })
+}
+
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    match text.starts_with('/') && text.bytes().all(plain) {
+        true => Ok(text),
+        false => Err(D::Error::custom("expected a path such as \"/graphql\"")),
+    }
+}
+
+fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match tracing_subscriber::EnvFilter::builder().parse(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(D::Error::custom(
+            "expected a level such as \"info\", or levels by module: \"info,tidings::bus=debug\"",
+        )),
+    }
+}
+
+fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Currency::parse(&text).ok_or_else(|| {
+        D::Error::custom(format!(
+            "expected the code of a currency such as \"USD\", not {text:?}"
+        ))
+    })
+}
+
+fn currencies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Currency>, D::Error> {
+    #[derive(Deserialize)]
+    struct Wrapped(#[serde(deserialize_with = "currency")] Currency);
+    let wrapped = Vec::<Wrapped>::deserialize(deserializer)?;
+    Ok(wrapped.into_iter().map(|Wrapped(one)| one).collect())
+}

@@ -1,0 +1,192 @@
+//! The store, mirrored in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Store, StoreError, Version};
+use crate::accounts::Directory;
+use crate::auth::KeyRing;
+
+/// How often the store is asked whether anything changed. What is revoked must be known everywhere
+/// within a second.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Keeps the ring and the directory like the store, and ends the leases of keys that expire, until
+/// it is cancelled. While the store is away they stay as they were.
+pub async fn refresh(
+    store: Store,
+    ring: Arc<KeyRing>,
+    directory: Arc<Directory>,
+    cancel: CancellationToken,
+) {
+    let mut mirror = Mirror {
+        store,
+        ring,
+        directory,
+        mirrored: None,
+        away: false,
+    };
+    let work = async {
+        let mut tick = interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            // First what needs no store: its answer may take a while.
+            mirror.ring.expire(Timestamp::now());
+            mirror.look().await;
+        }
+    };
+    cancel.run_until_cancelled(work).await;
+}
+
+struct Mirror {
+    store: Store,
+    ring: Arc<KeyRing>,
+    directory: Arc<Directory>,
+    /// What is mirrored; `None` until the first load, and after the store was away: it may come
+    /// back as another one that happens to have the same number.
+    mirrored: Option<Version>,
+    away: bool,
+}
+
+impl Mirror {
+    async fn look(&mut self) {
+        match self.load().await {
+            Ok(()) if self.away => {
+                self.away = false;
+                info!("the store of keys and accounts is back");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.mirrored = None;
+                if !self.away {
+                    self.away = true;
+                    let error: &dyn std::error::Error = &error;
+                    warn!(
+                        error,
+                        "the store of keys and accounts is away; what was known of them holds"
+                    );
+                }
+            }
+        }
+    }
+
+    async fn load(&mut self) -> Result<(), StoreError> {
+        // The version first: what is written while we read is read again.
+        let version = self.store.version().await?;
+        if self.mirrored == Some(version) {
+            return Ok(());
+        }
+        let keys = self.store.keys().await?;
+        self.ring.replace(keys, Timestamp::now());
+        self.directory.replace(self.store.accounts().await?);
+        self.mirrored = Some(version);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{
+        ApiKey, AuthConfig, Authenticator, Credentials, Identity, KeyPrefix, KeyRecord, LeaseEnd,
+        OnBadCredentials, Session,
+    };
+    use crate::store::StoreConfig;
+    use std::time::Instant;
+    use uuid::Uuid;
+
+    /// A server, and the store that another process opened.
+    struct TwoProcesses {
+        other: Store,
+        authenticator: Authenticator,
+        ring: Arc<KeyRing>,
+        _cancel: tokio_util::sync::DropGuard,
+        _directory: tempfile::TempDir,
+    }
+
+    impl TwoProcesses {
+        fn start() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let config = StoreConfig {
+                directory: directory.path().to_owned(),
+            };
+            let cancel = CancellationToken::new();
+            let (ring, accounts) = (Arc::<KeyRing>::default(), Arc::default());
+            let ours = Store::open(&config).unwrap();
+            tokio::spawn(refresh(ours, ring.clone(), accounts, cancel.clone()));
+            let auth = AuthConfig {
+                key_prefix: KeyPrefix::parse("blink").unwrap(),
+                on_bad_credentials: OnBadCredentials::Anonymous,
+                enforce_scopes: true,
+                timeout: Duration::from_secs(5),
+            };
+            TwoProcesses {
+                other: Store::open(&config).unwrap(),
+                authenticator: Authenticator::new(auth, ring.clone()),
+                ring,
+                _cancel: cancel.drop_guard(),
+                _directory: directory,
+            }
+        }
+
+        async fn add(&self, expires_at: Option<Timestamp>) -> (ApiKey, Uuid) {
+            let key = ApiKey::generate().unwrap();
+            let record = KeyRecord {
+                id: Uuid::new_v4(),
+                name: None,
+                account: Uuid::new_v4().into(),
+                scopes: Default::default(),
+                digest: key.digest(),
+                created_at: Timestamp::now(),
+                expires_at,
+                revoked_at: None,
+            };
+            self.other.add_key(&record).await.unwrap();
+            (key, record.id)
+        }
+
+        /// Asks until the key is known.
+        async fn session(&self, key: &ApiKey) -> Session {
+            loop {
+                let credentials = Credentials {
+                    api_key: Some(key.reveal(&KeyPrefix::parse("blink").unwrap())),
+                    bearer: None,
+                };
+                let session = self.authenticator.authenticate(credentials).await.unwrap();
+                if session.identity != Identity::Anonymous {
+                    return session;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_another_process_revokes_ends_here_within_a_second() {
+        let two = TwoProcesses::start();
+        two.ring.loaded().await;
+        let (key, id) = two.add(None).await;
+        let mut lease = two.session(&key).await.lease.unwrap();
+
+        let revoked = Instant::now();
+        two.other.revoke_key(id, Timestamp::now()).await.unwrap();
+        assert_eq!(lease.ended().await, LeaseEnd::Revoked);
+        assert!(revoked.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_lease_ends_when_its_key_expires() {
+        let two = TwoProcesses::start();
+        let end = Timestamp::now() + jiff::SignedDuration::from_secs(1);
+        let (key, _) = two.add(Some(end)).await;
+        let mut lease = two.session(&key).await.lease.unwrap();
+        assert_eq!(lease.ended().await, LeaseEnd::Expired);
+        assert!(Timestamp::now() >= end);
+    }
+}

@@ -1,0 +1,55 @@
+//! A key as the store keeps it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::auth::{KeyDigest, KeyRecord, Scope};
+use crate::topic::AccountId;
+
+#[derive(Deserialize, Serialize)]
+struct Form {
+    id: Uuid,
+    name: Option<String>,
+    account: String,
+    /// Separated by spaces, as in tokens.
+    scopes: String,
+    /// In hex.
+    digest: String,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
+pub(super) fn write_key(key: &KeyRecord) -> String {
+    let form = Form {
+        id: key.id,
+        name: key.name.clone(),
+        account: key.account.to_string(),
+        scopes: key.scopes.to_string(),
+        digest: key.digest.to_string(),
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        revoked_at: key.revoked_at,
+    };
+    serde_json::to_string(&form).expect("a key is JSON")
+}
+
+pub(super) fn read_key(json: &str) -> Result<KeyRecord, String> {
+    let form: Form = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let scopes = form.scopes.split_whitespace().map(Scope::parse);
+    Ok(KeyRecord {
+        id: form.id,
+        name: form.name,
+        account: AccountId::parse(&form.account).ok_or("account: not a UUID")?,
+        // A scope that we do not know makes the key unreadable: without it the set could become
+        // empty, and an empty one is unrestricted.
+        scopes: scopes
+            .collect::<Option<_>>()
+            .ok_or("scopes: an unknown one")?,
+        digest: KeyDigest::parse(&form.digest).ok_or("digest: not 64 digits of hex")?,
+        created_at: form.created_at,
+        expires_at: form.expires_at,
+        revoked_at: form.revoked_at,
+    })
+}

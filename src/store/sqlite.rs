@@ -1,0 +1,164 @@
+//! The store of one machine: a file.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Kind, StoreError, Version};
+
+/// One connection, used on the threads that may block: nobody waits for the disk on a thread that
+/// serves.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Mutex<Database>>);
+
+struct Database {
+    connection: Connection,
+    /// `PRAGMA data_version` tells of the writes of others; these are our own.
+    writes: i64,
+}
+
+const FORMAT: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE keys (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE accounts (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+";
+
+impl SqliteStore {
+    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
+        make(directory).map_err(|cause| StoreError::Directory {
+            directory: directory.to_owned(),
+            cause,
+        })?;
+        let connection = Connection::open(directory.join("tidings.db"))?;
+        SqliteStore::of(connection)
+    }
+
+    pub(super) fn in_memory() -> Result<Self, StoreError> {
+        SqliteStore::of(Connection::open_in_memory()?)
+    }
+
+    fn of(mut connection: Connection) -> Result<Self, StoreError> {
+        connection.busy_timeout(Duration::from_secs(5))?;
+        // Writers do not disturb readers: `tidings keys create` does not stop a server.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
+            0 => {
+                transaction.execute_batch(TABLES)?;
+                transaction.pragma_update(None, "user_version", FORMAT)?;
+            }
+            FORMAT => {}
+            _ => return Err(StoreError::Newer),
+        }
+        transaction.commit()?;
+        let database = Database {
+            connection,
+            writes: 0,
+        };
+        Ok(SqliteStore(Arc::new(Mutex::new(database))))
+    }
+
+    pub(super) async fn version(&self) -> Result<Version, StoreError> {
+        self.blocking(|database| {
+            let read = |row: &rusqlite::Row<'_>| row.get(0);
+            let connection = &database.connection;
+            let others = connection.pragma_query_value(None, "data_version", read)?;
+            Ok(Version([others, database.writes]))
+        })
+        .await
+    }
+
+    pub(super) async fn records(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
+        self.blocking(move |database| {
+            let select = format!("SELECT id, record FROM {}", kind.name());
+            let mut statement = database.connection.prepare_cached(&select)?;
+            let records = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            records.collect()
+        })
+        .await
+    }
+
+    /// All of them or none.
+    pub(super) async fn put(
+        &self,
+        kind: Kind,
+        records: Vec<(String, String)>,
+    ) -> Result<(), StoreError> {
+        self.blocking(move |database| {
+            let immediate = TransactionBehavior::Immediate;
+            let transaction = database.connection.transaction_with_behavior(immediate)?;
+            let insert = format!("INSERT OR REPLACE INTO {} VALUES (?1, ?2)", kind.name());
+            for (id, record) in &records {
+                transaction.prepare_cached(&insert)?.execute((id, record))?;
+            }
+            transaction.commit()?;
+            database.writes += 1;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Database) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut database.lock().expect("no query panics"))
+        });
+        Ok(done.await.expect("no query panics")?)
+    }
+}
+
+/// For us alone: there are people's balances in it.
+fn make(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_newer_tidings_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(directory.path()).unwrap());
+        let connection = Connection::open(directory.path().join("tidings.db")).unwrap();
+        connection
+            .pragma_update(None, "user_version", FORMAT + 1)
+            .unwrap();
+        let refused = SqliteStore::open(directory.path()).err();
+        assert!(matches!(refused, Some(StoreError::Newer)));
+    }
+
+    #[test]
+    fn those_who_start_at_once_do_not_disturb_each_other() {
+        for _ in 0..10 {
+            let directory = tempfile::tempdir().unwrap();
+            std::thread::scope(|scope| {
+                let open = || SqliteStore::open(directory.path()).map(drop);
+                let opened: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                for one in opened {
+                    one.join().unwrap().unwrap();
+                }
+            });
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_look_into_the_directory() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap().path().join("data");
+        SqliteStore::open(&directory).unwrap();
+        let mode = std::fs::metadata(&directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
