@@ -62,8 +62,11 @@ impl PriceUpdate {
         if let Some(errors) = payload.errors.take().filter(|errors| !errors.is_empty()) {
             return Ok(PriceUpdate::Errors(errors));
         }
-        Ok(PriceTick::of(currency, payload)?
-            .map_or(PriceUpdate::NoPriceInfo, |tick| PriceUpdate::Tick(tick.into())))
+        Ok(
+            PriceTick::of(currency, payload)?.map_or(PriceUpdate::NoPriceInfo, |tick| {
+                PriceUpdate::Tick(tick.into())
+            }),
+        )
     }
 }
 

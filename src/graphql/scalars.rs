@@ -174,9 +174,9 @@ impl SatAmount {
     pub fn check(&self, origin: Origin) -> Result<u64, InvalidInput> {
         let amount = match (&self.0, origin) {
             (Value::Number(number), Origin::Variable) => number.as_f64().map(f64::trunc),
-            (Value::Number(number), Origin::Literal) => Some(
-                integer_literal(number).ok_or(InvalidInput::InvalidType("SatAmount"))?,
-            ),
+            (Value::Number(number), Origin::Literal) => {
+                Some(integer_literal(number).ok_or(InvalidInput::InvalidType("SatAmount"))?)
+            }
             (Value::String(text), Origin::Variable) => parse_int(text),
             _ => return Err(InvalidInput::InvalidType("SatAmount")),
         };
@@ -295,7 +295,13 @@ mod tests {
     fn an_amount_in_the_document_is_an_integer() {
         assert_eq!(amount(value!(100), Literal), Ok(100));
         assert_eq!(amount(value!(0), Literal), Ok(0));
-        for refused in [value!(1.5), value!(1e3), value!("100"), value!(true), value!(null)] {
+        for refused in [
+            value!(1.5),
+            value!(1e3),
+            value!("100"),
+            value!(true),
+            value!(null),
+        ] {
             assert_eq!(
                 amount(refused, Literal),
                 Err("Invalid type for SatAmount".to_owned())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Interface, Object};
 
+use super::error::Fallible;
 use super::price::RealtimePrice;
 use super::wallet::{PublicWallet, Wallet, not_found};
 use crate::accounts;
@@ -12,21 +13,33 @@ use crate::graphql::scalars::{DisplayCurrency, WalletId};
 /// An account as its owner sees it.
 #[derive(Interface)]
 #[graphql(
-    field(name = "defaultWallet", method = "default_wallet", ty = "PublicWallet"),
+    field(
+        name = "defaultWallet",
+        method = "default_wallet",
+        ty = "Fallible<PublicWallet>"
+    ),
     field(
         name = "defaultWalletId",
         method = "default_wallet_id",
         ty = "WalletId",
         deprecation = "Shifting property to 'defaultWallet.id'"
     ),
-    field(name = "displayCurrency", method = "display_currency", ty = "DisplayCurrency"),
+    field(
+        name = "displayCurrency",
+        method = "display_currency",
+        ty = "DisplayCurrency"
+    ),
     field(name = "id", ty = "ID"),
     field(name = "level", ty = "AccountLevel"),
-    field(name = "realtimePrice", method = "realtime_price", ty = "RealtimePrice"),
+    field(
+        name = "realtimePrice",
+        method = "realtime_price",
+        ty = "Fallible<RealtimePrice>"
+    ),
     field(
         name = "walletById",
         method = "wallet_by_id",
-        ty = "Wallet",
+        ty = "Fallible<Wallet>",
         arg(name = "walletId", ty = "WalletId")
     ),
     field(name = "wallets", ty = "Vec<Wallet>")
@@ -55,7 +68,7 @@ impl Account {
 }
 
 impl ConsumerAccount {
-    fn find(&self, id: uuid::Uuid) -> async_graphql::Result<&accounts::Wallet> {
+    fn find(&self, id: uuid::Uuid) -> Fallible<&accounts::Wallet> {
         let mut wallets = self.0.wallets.iter();
         wallets.find(|wallet| wallet.id == id).ok_or_else(not_found)
     }
@@ -64,7 +77,7 @@ impl ConsumerAccount {
 /// An account of a person or a business.
 #[Object]
 impl ConsumerAccount {
-    async fn default_wallet(&self) -> async_graphql::Result<PublicWallet> {
+    async fn default_wallet(&self) -> Fallible<PublicWallet> {
         self.find(self.0.default_wallet_id).map(PublicWallet::of)
     }
 
@@ -85,17 +98,19 @@ impl ConsumerAccount {
     }
 
     /// The latest prices in the account's display currency.
-    async fn realtime_price(&self, ctx: &Context<'_>) -> async_graphql::Result<RealtimePrice> {
+    async fn realtime_price(&self, ctx: &Context<'_>) -> Fallible<RealtimePrice> {
         RealtimePrice::latest(ctx, self.0.display_currency)
     }
 
-    async fn wallet_by_id(&self, wallet_id: WalletId) -> async_graphql::Result<Wallet> {
+    async fn wallet_by_id(&self, wallet_id: WalletId) -> Fallible<Wallet> {
         let id = wallet_id.check().map_err(|invalid| invalid.thrown())?;
         self.find(id).map(|wallet| Wallet::of(self.0.id, wallet))
     }
 
     async fn wallets(&self) -> Vec<Wallet> {
         let wallets = self.0.wallets.iter();
-        wallets.map(|wallet| Wallet::of(self.0.id, wallet)).collect()
+        wallets
+            .map(|wallet| Wallet::of(self.0.id, wallet))
+            .collect()
     }
 }

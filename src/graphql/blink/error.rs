@@ -41,6 +41,10 @@ impl From<EventError> for Error {
     }
 }
 
+/// What a field of an interface returns if it may fail. The library drops the path of an error that
+/// such a field returns as a `Result` by that name; one that is told as a value keeps it.
+pub(super) type Fallible<T> = Result<T, async_graphql::Error>;
+
 /// The `errors` of a payload.
 pub(super) fn errors(told: &[EventError]) -> Vec<Error> {
     told.iter().cloned().map(Error::from).collect()

@@ -31,13 +31,13 @@ pub enum InvoicePaymentStatus {
     Pending,
 }
 
-/// Which invoice, by itself.
+/// Which invoice, by its request.
 #[derive(InputObject)]
 pub struct LnInvoicePaymentStatusInput {
     pub payment_request: LnPaymentRequest,
 }
 
-/// Which invoice, by itself.
+/// Which invoice, by its request.
 #[derive(InputObject)]
 pub struct LnInvoicePaymentStatusByPaymentRequestInput {
     pub payment_request: LnPaymentRequest,
@@ -50,9 +50,9 @@ pub struct LnInvoicePaymentStatusByHashInput {
 }
 
 /// Where resolvers find an invoice that was published without its request.
-pub struct InvoiceRequests(
-    pub Arc<dyn Fn(&topic::PaymentHash) -> Option<String> + Send + Sync>,
-);
+pub struct InvoiceRequests(pub Arc<FindRequest>);
+
+type FindRequest = dyn Fn(&topic::PaymentHash) -> Option<String> + Send + Sync;
 
 impl InvoiceRequests {
     /// The request of an invoice, if this is where resolvers run that can know it.

@@ -12,6 +12,11 @@ mod updates;
 mod user;
 mod wallet;
 
+#[cfg(test)]
+mod promise;
+#[cfg(test)]
+mod tests;
+
 pub use self::account::{Account, AccountLevel, ConsumerAccount};
 pub use self::error::{Error, GraphQLApplicationError};
 pub use self::invoice::{

@@ -237,12 +237,13 @@ pub struct SettlementViaLn {
     )]
     payment_secret: Option<LnPaymentSecret>,
     pre_image: Option<LnPaymentPreImage>,
-    /// Null: it is told to whoever pays, by the payment itself.
+    /// Null: it is not published.
     success_action: Option<LnurlSuccessAction>,
 }
 
-/// What an LNURL service answers to whoever paid it (LUD-09). Nobody publishes it, but newer clients
-/// select it, and a document that asks for an unknown field is refused as a whole.
+// Nobody publishes it, but newer clients select it, and a document that asks for an unknown field is
+// refused as a whole.
+/// What an LNURL service answers to whoever paid it (LUD-09).
 #[derive(SimpleObject)]
 pub struct LnurlSuccessAction {
     ciphertext: Option<String>,

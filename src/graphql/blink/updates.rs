@@ -125,15 +125,15 @@ impl UserUpdate {
                 update: update.clone(),
                 tx_hash: hash.as_str().into(),
             }),
-            None => UserUpdate::IntraLedger(IntraLedgerUpdate(Arc::new(
-                event::IntraLedgerUpdate {
+            None => {
+                UserUpdate::IntraLedger(IntraLedgerUpdate(Arc::new(event::IntraLedgerUpdate {
                     wallet_id: update.wallet_id.clone(),
                     tx_notification_type: update.tx_notification_type,
                     amount: update.amount,
                     display_currency_per_sat: update.display_currency_per_sat,
                     transaction: update.transaction.clone(),
-                },
-            ))),
+                })))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use async_graphql::{Enum, ID, Interface, Object};
 
+use super::error::Fallible;
 use crate::accounts;
 use crate::event;
 use crate::graphql::scalars::{SignedAmount, thrown};
@@ -9,16 +10,24 @@ use crate::topic::AccountId;
 
 /// A wallet as its owner sees it.
 #[derive(Interface)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "fields of one type are not duplicates"
+)]
 #[graphql(
     field(name = "accountId", method = "account_id", ty = "ID"),
-    field(name = "balance", ty = "SignedAmount"),
+    field(name = "balance", ty = "Fallible<SignedAmount>"),
     field(name = "id", ty = "ID"),
     field(
         name = "pendingIncomingBalance",
         method = "pending_incoming_balance",
-        ty = "SignedAmount"
+        ty = "Fallible<SignedAmount>"
     ),
-    field(name = "walletCurrency", method = "wallet_currency", ty = "WalletCurrency")
+    field(
+        name = "walletCurrency",
+        method = "wallet_currency",
+        ty = "WalletCurrency"
+    )
 )]
 pub enum Wallet {
     Btc(BtcWallet),
@@ -78,7 +87,7 @@ impl BtcWallet {
         self.0.account.into()
     }
 
-    async fn balance(&self) -> async_graphql::Result<SignedAmount> {
+    async fn balance(&self) -> Fallible<SignedAmount> {
         known(self.0.wallet.balance)
     }
 
@@ -87,7 +96,7 @@ impl BtcWallet {
     }
 
     /// What is on its way to the wallet on-chain, and not confirmed.
-    async fn pending_incoming_balance(&self) -> async_graphql::Result<SignedAmount> {
+    async fn pending_incoming_balance(&self) -> Fallible<SignedAmount> {
         known(self.0.wallet.pending_incoming_balance)
     }
 
@@ -103,7 +112,7 @@ impl UsdWallet {
         self.0.account.into()
     }
 
-    async fn balance(&self) -> async_graphql::Result<SignedAmount> {
+    async fn balance(&self) -> Fallible<SignedAmount> {
         known(self.0.wallet.balance)
     }
 
@@ -112,7 +121,7 @@ impl UsdWallet {
     }
 
     /// What is on its way to the wallet on-chain, and not confirmed.
-    async fn pending_incoming_balance(&self) -> async_graphql::Result<SignedAmount> {
+    async fn pending_incoming_balance(&self) -> Fallible<SignedAmount> {
         known(self.0.wallet.pending_incoming_balance)
     }
 
@@ -122,7 +131,7 @@ impl UsdWallet {
 }
 
 /// The schema has no word for a balance that is not known, so it is an error of its field.
-fn known(balance: Option<i64>) -> async_graphql::Result<SignedAmount> {
+fn known(balance: Option<i64>) -> Fallible<SignedAmount> {
     balance
         .map(|balance| SignedAmount::from(balance as f64))
         .ok_or_else(|| thrown("Balance not found", "NOT_FOUND"))
