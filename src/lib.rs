@@ -20,4 +20,8 @@ pub mod auth;
 
 pub mod store;
 
+pub mod ingest;
+
 pub mod config;
+
+pub mod cli;

@@ -1,1 +1,3 @@
 //! All integration tests: one binary, built once.
+mod cli;
+mod store;
