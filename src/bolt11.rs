@@ -37,26 +37,34 @@ impl PaymentRequest {
     /// The strict `Bolt11Invoice` is not asked: it refuses more than Blink does, and checks a
     /// signature that tells us nothing.
     pub fn decode(text: &str) -> Result<Self, Undecodable> {
-        let invoice: SignedRawBolt11Invoice = text.to_ascii_lowercase().parse().map_err(undecodable)?;
+        let invoice: SignedRawBolt11Invoice =
+            text.to_ascii_lowercase().parse().map_err(undecodable)?;
         let invoice = invoice.raw_invoice();
-        invoice.payment_secret().ok_or(Undecodable::NoPaymentSecret)?;
+        invoice
+            .payment_secret()
+            .ok_or(Undecodable::NoPaymentSecret)?;
         let hash = invoice.payment_hash().ok_or(Undecodable::Invalid)?;
         let payment_hash = PaymentHash::parse(&hash.0.to_string()).ok_or(Undecodable::Invalid)?;
         let made = invoice.data.timestamp.as_duration_since_epoch();
         let lasts = invoice
             .expiry_time()
-            .map_or(Duration::from_secs(DEFAULT_EXPIRY_TIME), |expiry| *expiry.as_duration());
+            .map_or(Duration::from_secs(DEFAULT_EXPIRY_TIME), |expiry| {
+                *expiry.as_duration()
+            });
         let expires = made.saturating_add(lasts).min(FAR_FUTURE);
-        Ok(PaymentRequest { payment_hash, expires_at: UNIX_EPOCH + expires })
+        Ok(PaymentRequest {
+            payment_hash,
+            expires_at: UNIX_EPOCH + expires,
+        })
     }
 }
 
 fn undecodable(error: Bolt11ParseError) -> Undecodable {
     match error {
         Bolt11ParseError::Bech32Error(CheckedHrpstringError::Checksum(_)) => Undecodable::Checksum,
-        Bolt11ParseError::Bech32Error(CheckedHrpstringError::Parse(UncheckedHrpstringError::Char(
-            CharError::InvalidChar(_),
-        ))) => Undecodable::UnknownCharacter,
+        Bolt11ParseError::Bech32Error(CheckedHrpstringError::Parse(
+            UncheckedHrpstringError::Char(CharError::InvalidChar(_)),
+        )) => Undecodable::UnknownCharacter,
         _ => Undecodable::Invalid,
     }
 }
@@ -78,7 +86,10 @@ mod tests {
             request.payment_hash.as_str(),
             "0001020304050607080900010203040506070809000102030405060708090102"
         );
-        assert_eq!(request.expires_at, UNIX_EPOCH + Duration::from_secs(1_496_314_658 + 60));
+        assert_eq!(
+            request.expires_at,
+            UNIX_EPOCH + Duration::from_secs(1_496_314_658 + 60)
+        );
         assert_eq!(PaymentRequest::decode(&COFFEE.to_uppercase()), Ok(request));
     }
 
@@ -86,8 +97,14 @@ mod tests {
     fn what_is_wrong_is_said_in_blinks_words() {
         let wrong = |text: &str| PaymentRequest::decode(text).unwrap_err();
         assert_eq!(wrong(WITHOUT_SECRET), Undecodable::NoPaymentSecret);
-        assert_eq!(wrong(&COFFEE.replace("quk0rl", "quk0rq")), Undecodable::Checksum);
-        assert_eq!(wrong(&COFFEE.replace("quk0rl", "quk0rb")), Undecodable::UnknownCharacter);
+        assert_eq!(
+            wrong(&COFFEE.replace("quk0rl", "quk0rq")),
+            Undecodable::Checksum
+        );
+        assert_eq!(
+            wrong(&COFFEE.replace("quk0rl", "quk0rb")),
+            Undecodable::UnknownCharacter
+        );
         assert_eq!(wrong("lnbc"), Undecodable::Invalid);
         assert_eq!(wrong(""), Undecodable::Invalid);
     }

@@ -30,8 +30,10 @@
 //!
 //! How clients are spoken to, and what operators touch:
 //!
+//! * [`drain`] is how the process ends;
 //! * [`transport`] speaks to clients;
-//! * [`config`] holds every setting; [`demo`] makes events for a first look; [`cli`] is the program.
+//! * [`telemetry`] writes log lines; [`config`] holds every setting;
+//! * [`demo`] makes events for a first look; [`cli`] is the program.
 pub mod spelling;
 
 pub mod topic;
@@ -62,6 +64,16 @@ pub mod hub;
 
 pub mod graphql;
 
+pub mod ingest;
+
+pub mod drain;
+
 pub mod transport;
 
+pub mod telemetry;
+
 pub mod config;
+
+pub mod demo;
+
+pub mod cli;

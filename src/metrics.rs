@@ -98,16 +98,23 @@ impl Default for Metrics {
         Metrics {
             connections: counted.family("connections", "Open connections"),
             closes: counted.family("closes", "Ended connections by reason"),
-            connections_refused: counted.one("connections_refused", "Upgrades refused: too many open"),
+            connections_refused: counted
+                .one("connections_refused", "Upgrades refused: too many open"),
             authentications: counted.family("authentications", "Results of authentication"),
             subscriptions: counted.one("subscriptions", "Running subscriptions"),
             operations: counted.one("operations", "Running shared operations"),
             topics: counted.one("topics", "Topics that are listened to, or linger"),
             events: counted.family("events", "Events that arrived"),
             malformed: counted.family("malformed", "Bodies that could not be decoded"),
-            renderings: counted.one("renderings", "Renderings: once an event and different question"),
+            renderings: counted.one(
+                "renderings",
+                "Renderings: once an event and different question",
+            ),
             deliveries: counted.one("deliveries", "Results put into outboxes"),
-            conflated: counted.one("conflated", "Older prices that gave way in slow clients' outboxes"),
+            conflated: counted.one(
+                "conflated",
+                "Older prices that gave way in slow clients' outboxes",
+            ),
             bus_gaps: counted.one("bus_gaps", "Times that the bus was away and came back"),
             bus_up: counted.one("bus_up", "1 while the bus is there"),
             queries: counted.one("queries", "Requests to POST /graphql"),

@@ -32,7 +32,9 @@ pub fn start(config: &LogConfig) {
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let _ = if is_pretty {
         lines.with_target(false).compact().try_init()
     } else {

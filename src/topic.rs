@@ -30,6 +30,10 @@ impl Topic {
     /// The pattern of all invoice channels, for buses that can watch a pattern.
     pub const EVERY_INVOICE: &'static str = "LN_PAYMENT_STATUS_*";
 
+    /// All channels that have a topic, for people.
+    pub const CHANNELS: &'static str = "PRICE_UPDATE_<currency>, USER_PRICE_UPDATE_<currency>, \
+                                        ACCOUNT_UPDATE_<account id>, LN_PAYMENT_STATUS_<payment hash>";
+
     /// The topic that is told on this channel; `None` for a stranger's channel.
     pub fn of_channel(channel: &str) -> Option<Self> {
         if let Some(code) = channel.strip_prefix(PRICE) {

@@ -72,6 +72,18 @@ pub enum AccountLevel {
     Three,
 }
 
+impl AccountLevel {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AccountLevel::Zero => "ZERO",
+            AccountLevel::One => "ONE",
+            AccountLevel::Two => "TWO",
+            AccountLevel::Three => "THREE",
+        }
+    }
+}
+
 /// All accounts, mirrored in memory: readers take no lock and wait for nobody.
 #[derive(Debug, Default)]
 pub struct Directory(ArcSwap<HashMap<AccountId, Arc<Account>>>);

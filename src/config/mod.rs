@@ -16,8 +16,13 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::AuthConfig;
 use crate::bus::BusConfig;
+use crate::hub::{HubConfig, OutboxLimits};
+use crate::redis_link::RedisConfig;
+use crate::retained::RetainedConfig;
 use crate::store::StoreConfig;
+use crate::telemetry::LogConfig;
 use crate::topic::Currency;
+use crate::transport::ws::ConnectionLimits;
 
 /// All settings, each module's in its own section.
 // No `Debug`: there may be a password in the URL of the bus.
@@ -62,44 +67,6 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
 }
 
-/// `[redis]`: when a Redis counts as away.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RedisConfig {
-    #[serde(with = "humantime_serde")]
-    pub ping_interval: Duration,
-    #[serde(with = "humantime_serde")]
-    pub reply_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub canary_interval: Duration,
-    #[serde(with = "humantime_serde")]
-    pub canary_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub reconnect_min: Duration,
-    #[serde(with = "humantime_serde")]
-    pub reconnect_max: Duration,
-    pub resubscribe_batch: usize,
-}
-
-/// `[retained]`: what is told to those who come later.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetainedConfig {
-    pub invoices: u64,
-    #[serde(with = "humantime_serde")]
-    pub invoices_for: Duration,
-    #[serde(with = "humantime_serde")]
-    pub prices_for: Duration,
-}
-
-/// `[hub]`: shared subscriptions.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HubConfig {
-    #[serde(with = "humantime_serde")]
-    pub linger: Duration,
-}
-
 /// `[limits]`: what one client, and all of them, may use.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +90,24 @@ pub struct LimitsConfig {
     pub documents: usize,
 }
 
+impl LimitsConfig {
+    /// What one connection may use.
+    pub fn of_connection(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            init_timeout: self.init_timeout,
+            ping_interval: self.ping_interval,
+            pong_timeout: self.pong_timeout,
+            write_timeout: self.write_timeout,
+            subscriptions: self.subscriptions_per_connection,
+            outbox: OutboxLimits {
+                frames: self.outbox_frames,
+                bytes: self.outbox_bytes,
+                conflate_above: self.conflate_above,
+            },
+        }
+    }
+}
+
 /// `[prices]`: which there are.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,25 +125,6 @@ pub struct InvoicesConfig {
     pub complete_when_final: bool,
 }
 
-/// `[log]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogConfig {
-    #[serde(deserialize_with = "filter")]
-    pub filter: String,
-    pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// Pretty on a terminal, JSON elsewhere.
-    Auto,
-    Pretty,
-    Json,
-}
-
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
@@ -172,16 +138,6 @@ fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     match text.starts_with('/') && text.bytes().all(plain) {
         true => Ok(text),
         false => Err(D::Error::custom("expected a path such as \"/graphql\"")),
-    }
-}
-
-fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    match tracing_subscriber::EnvFilter::builder().parse(&text) {
-        Ok(_) => Ok(text),
-        Err(_) => Err(D::Error::custom(
-            "expected a level such as \"info\", or levels by module: \"info,tidings::bus=debug\"",
-        )),
     }
 }
 

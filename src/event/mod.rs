@@ -33,7 +33,7 @@ pub enum Event {
 #[error("the body is not what {topic} tells: {cause}")]
 pub struct Malformed {
     pub topic: Topic,
-    #[source]
+    // Not the `source` too: whoever prints the chain of sources would say it twice.
     pub cause: Cause,
 }
 

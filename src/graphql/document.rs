@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{
-    Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType, Selection,
-    SelectionSet,
+    Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition,
+    OperationDefinition, Selection, SelectionSet,
 };
 use async_graphql::{Name, Pos, Positioned, Variables};
 
@@ -28,7 +28,10 @@ impl Documents {
             return parsed;
         }
         let parsed = Arc::new(async_graphql::parser::parse_query(text).map_err(|error| {
-            let place = error.positions().next().unwrap_or(Pos { line: 1, column: 1 });
+            let place = error
+                .positions()
+                .next()
+                .unwrap_or(Pos { line: 1, column: 1 });
             GraphqlError::new(format!("Syntax Error: {}", one_line(&error.to_string()))).at(place)
         }));
         self.0.insert(text.into(), parsed.clone());
@@ -38,7 +41,11 @@ impl Documents {
 
 /// The parser draws where an error is, over several lines; its last one says what.
 fn one_line(message: &str) -> String {
-    let said = message.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(message);
+    let said = message
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or(message);
     said.trim().trim_start_matches('=').trim().to_owned()
 }
 
@@ -50,13 +57,17 @@ pub fn operation<'a>(
     match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some((None, operation)),
         (DocumentOperations::Single(_), Some(_)) => None,
-        (DocumentOperations::Multiple(operations), Some(name)) => {
-            operations.iter().find(|(own, _)| *own == name).map(|(own, operation)| (Some(own), operation))
-        }
+        (DocumentOperations::Multiple(operations), Some(name)) => operations
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(own, operation)| (Some(own), operation)),
         (DocumentOperations::Multiple(operations), None) => {
             let mut operations = operations.iter();
             let (name, operation) = operations.next()?;
-            operations.next().is_none().then_some((Some(name), operation))
+            operations
+                .next()
+                .is_none()
+                .then_some((Some(name), operation))
         }
     }
 }
@@ -80,35 +91,56 @@ pub fn subscription(
     operation: &Positioned<OperationDefinition>,
     variables: &Variables,
 ) -> Result<Subscription, GraphqlError> {
-    let mut flat = Flattening { document: whole, variables, fields: Vec::new(), rest: Vec::new(), inside: HashSet::new() };
+    let mut flat = Flattening {
+        document: whole,
+        variables,
+        fields: Vec::new(),
+        rest: Vec::new(),
+        inside: HashSet::new(),
+    };
     flat.lay(&operation.node.selection_set.node, &[]);
     let Flattening { fields, rest, .. } = flat;
-    let this = name.map_or("Anonymous Subscription".to_owned(), |name| format!("Subscription \"{name}\""));
+    let this = name.map_or("Anonymous Subscription".to_owned(), |name| {
+        format!("Subscription \"{name}\"")
+    });
     if rest.is_empty() {
         let place = fields.get(1).map_or(operation.pos, |field| field.pos);
         if fields.len() != 1 {
-            return Err(GraphqlError::new(format!("{this} must select only one top level field.")).at(place));
+            return Err(
+                GraphqlError::new(format!("{this} must select only one top level field."))
+                    .at(place),
+            );
         }
         if fields[0].node.name.node.starts_with("__") {
             let message = format!("{this} must not select an introspection top level field.");
             return Err(GraphqlError::new(message).at(fields[0].pos));
         }
     }
-    let root = fields.first().map(|field| field.node.clone()).unwrap_or_else(no_field);
+    let root = fields
+        .first()
+        .map(|field| field.node.clone())
+        .unwrap_or_else(no_field);
     let mut operation = operation.clone();
-    let fields = fields.into_iter().map(|field| Positioned::new(Selection::Field(field.clone()), field.pos));
+    let fields = fields
+        .into_iter()
+        .map(|field| Positioned::new(Selection::Field(field.clone()), field.pos));
     operation.node.selection_set.node.items = fields.chain(rest).collect();
     let fragments = whole.fragments.clone();
     let operations = match name {
         Some(name) => DocumentOperations::Multiple([(name.clone(), operation)].into()),
         None => DocumentOperations::Single(operation),
     };
-    let mut document = ExecutableDocument { operations, fragments };
+    let mut document = ExecutableDocument {
+        operations,
+        fragments,
+    };
     let used = used_fragments(&document);
     let used_before = used_fragments(whole);
     // Fragments that only the root or another operation used are dropped, because validation would
     // call them unused. One that nothing used is left for it to report.
-    document.fragments.retain(|name, _| used.contains(name) || !used_before.contains(name));
+    document
+        .fragments
+        .retain(|name, _| used.contains(name) || !used_before.contains(name));
     Ok(Subscription { document, root })
 }
 
@@ -132,7 +164,11 @@ impl<'a> Flattening<'a> {
             match &selection.node {
                 Selection::Field(field) => self.add(field, carried),
                 Selection::InlineFragment(fragment) => {
-                    let on = fragment.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
+                    let on = fragment
+                        .node
+                        .type_condition
+                        .as_ref()
+                        .map(|condition| &condition.node.on.node);
                     if on.is_none_or(|on| on == "Subscription") {
                         let carried = [carried, &fragment.node.directives].concat();
                         self.lay(&fragment.node.selection_set.node, &carried);
@@ -143,7 +179,9 @@ impl<'a> Flattening<'a> {
                 Selection::FragmentSpread(spread) => {
                     let name = spread.node.fragment_name.node.as_str();
                     match self.document.fragments.get(name) {
-                        Some(fragment) if is_on_root(&fragment.node) && self.inside.insert(name) => {
+                        Some(fragment)
+                            if is_on_root(&fragment.node) && self.inside.insert(name) =>
+                        {
                             let carried = [carried, &spread.node.directives].concat();
                             self.lay(&fragment.node.selection_set.node, &carried);
                             self.inside.remove(name);
@@ -158,7 +196,8 @@ impl<'a> Flattening<'a> {
     /// Two selections of one response name are one field with both their selections.
     fn add(&mut self, field: &Positioned<Field>, carried: &[Positioned<Directive>]) {
         let same = self.fields.iter_mut().find(|other| {
-            other.node.response_key().node == field.node.response_key().node && other.node.name.node == field.node.name.node
+            other.node.response_key().node == field.node.response_key().node
+                && other.node.name.node == field.node.name.node
         });
         match same {
             Some(other) if other.node.arguments == field.node.arguments => {
@@ -195,7 +234,11 @@ fn is_on_root(fragment: &FragmentDefinition) -> bool {
 fn used_fragments(document: &ExecutableDocument) -> HashSet<Name> {
     let mut used = HashSet::new();
     for (_, operation) in document.operations.iter() {
-        note_used(&document.fragments, &operation.node.selection_set.node, &mut used);
+        note_used(
+            &document.fragments,
+            &operation.node.selection_set.node,
+            &mut used,
+        );
     }
     used
 }
@@ -208,7 +251,9 @@ fn note_used(
     for selection in &selections.items {
         match &selection.node {
             Selection::Field(field) => note_used(fragments, &field.node.selection_set.node, used),
-            Selection::InlineFragment(fragment) => note_used(fragments, &fragment.node.selection_set.node, used),
+            Selection::InlineFragment(fragment) => {
+                note_used(fragments, &fragment.node.selection_set.node, used)
+            }
             Selection::FragmentSpread(spread) => {
                 let name = &spread.node.fragment_name.node;
                 if used.insert(name.clone())
@@ -229,9 +274,4 @@ fn no_field() -> Field {
         directives: Vec::new(),
         selection_set: Positioned::default(),
     }
-}
-
-/// Whether an operation only reads.
-pub fn is_subscription(operation: &OperationDefinition) -> bool {
-    operation.ty == OperationType::Subscription
 }

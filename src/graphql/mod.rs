@@ -4,12 +4,12 @@
 //! (document, operation, variables and scope), the asker joins what runs. Else it is validated and
 //! resolved by `async-graphql`, once for all who will ask the same.
 
-mod blink;
+pub mod blink;
 mod document;
 mod query;
 mod renderer;
 mod response;
-mod scalars;
+pub mod scalars;
 mod subscription;
 mod variables;
 
@@ -110,21 +110,30 @@ impl Graphql {
     ) -> Result<Membership, Refusal> {
         let refused = |error: GraphqlError| Refusal::Error(errors_json(&[error]));
         let parsed = self.documents.parse(&request.query);
-        let document = parsed.as_ref().as_ref().map_err(|error| refused(error.clone()))?;
+        let document = parsed
+            .as_ref()
+            .as_ref()
+            .map_err(|error| refused(error.clone()))?;
         let (name, operation) = document::operation(document, request.operation_name.as_deref())
             .ok_or_else(|| refused(GraphqlError::new("Unable to identify operation")))?;
         if operation.node.ty != OperationType::Subscription {
-            return Err(refused(GraphqlError::new("Only subscription operations are supported")));
+            return Err(refused(GraphqlError::new(
+                "Only subscription operations are supported",
+            )));
         }
-        let coerced = self.input_types.coerce(&operation.node.variable_definitions, &request.variables);
+        let coerced = self
+            .input_types
+            .coerce(&operation.node.variable_definitions, &request.variables);
         let (variables, wrong) = match coerced {
             Ok(variables) => (variables, None),
             Err(wrong) => (Variables::default(), Some(wrong)),
         };
-        let flat = document::subscription(document, name, operation, &variables).map_err(refused)?;
+        let flat =
+            document::subscription(document, name, operation, &variables).map_err(refused)?;
         let origins = Origins::of(&flat.root);
         let execute = |asking: Arc<Asking>| {
-            let mut execution = async_graphql::Request::new(request.query.clone()).variables(variables.clone());
+            let mut execution =
+                async_graphql::Request::new(request.query.clone()).variables(variables.clone());
             execution.operation_name = name.map(|name| name.to_string());
             execution.set_parsed_query(flat.document.clone());
             self.schema.execute_stream(execution.data(asking))
@@ -157,14 +166,20 @@ impl Graphql {
             Ok(document) => document,
             Err(error) => return refused_json(std::slice::from_ref(error)),
         };
-        let Some((name, operation)) = document::operation(document, request.operation_name.as_deref()) else {
+        let Some((name, operation)) =
+            document::operation(document, request.operation_name.as_deref())
+        else {
             return refused_json(&[GraphqlError::new("Unable to identify operation")]);
         };
         if operation.node.ty == OperationType::Subscription {
-            let message = "Subscriptions are served over WebSocket, by the protocol graphql-transport-ws";
+            let message =
+                "Subscriptions are served over WebSocket, by the protocol graphql-transport-ws";
             return refused_json(&[GraphqlError::new(message)]);
         }
-        let variables = match self.input_types.coerce(&operation.node.variable_definitions, &request.variables) {
+        let variables = match self
+            .input_types
+            .coerce(&operation.node.variable_definitions, &request.variables)
+        {
             Ok(variables) => variables,
             Err(wrong) => return refused_json(&wrong),
         };
@@ -173,27 +188,39 @@ impl Graphql {
         execution.set_parsed_query(document.clone());
         let response = self.schema.execute(execution.data(identity.clone())).await;
         // A request error has neither data nor a path; an execution error has at least the latter.
-        let is_executed = response.errors.iter().all(|error| !error.path.is_empty()) || response.data != Value::Null;
+        let is_executed = response.errors.iter().all(|error| !error.path.is_empty())
+            || response.data != Value::Null;
         result_json(&response, is_executed)
     }
 }
 
 /// The SDL of the schema that is served.
 pub fn sdl() -> String {
-    let limits = RequestLimits { depth: usize::MAX, complexity: usize::MAX, documents: 0 };
+    let limits = RequestLimits {
+        depth: usize::MAX,
+        complexity: usize::MAX,
+        documents: 0,
+    };
     blink::sdl(&schema(None, limits))
 }
 
-fn schema(sources: Option<Sources>, limits: RequestLimits) -> Schema<Query, EmptyMutation, Subscription> {
+fn schema(
+    sources: Option<Sources>,
+    limits: RequestLimits,
+) -> Schema<Query, EmptyMutation, Subscription> {
     let mut builder = blink::complete(Schema::build(Query, EmptyMutation, Subscription))
         .limit_depth(limits.depth)
         .limit_complexity(limits.complexity)
         .disable_suggestions();
     if let Some(sources) = sources {
         let hub = sources.hub.clone();
-        builder = builder.data(LatestPrices(Arc::new(move |currency| latest_price(&hub, currency))));
+        builder = builder.data(LatestPrices(Arc::new(move |currency| {
+            latest_price(&hub, currency)
+        })));
         let hub = sources.hub.clone();
-        builder = builder.data(InvoiceRequests(Arc::new(move |hash| hub.known_request(hash))));
+        builder = builder.data(InvoiceRequests(Arc::new(move |hash| {
+            hub.known_request(hash)
+        })));
         builder = builder.data(sources);
     }
     builder.finish()
@@ -209,13 +236,18 @@ fn latest_price(hub: &Hub, currency: Currency) -> Option<Arc<crate::event::Price
 impl From<Forbidden> for Refusal {
     fn from(forbidden: Forbidden) -> Self {
         tracing::error!("a resolver asked for a topic that its identity must not hear");
-        Refusal::Result(refused_json(&[GraphqlError::new(forbidden.to_string()).coded("NOT_AUTHORIZED")]))
+        Refusal::Result(refused_json(&[
+            GraphqlError::new(forbidden.to_string()).coded("NOT_AUTHORIZED")
+        ]))
     }
 }
 
 /// What is asked, in one string: equal for equal questions alone.
 fn question(query: &str, name: Option<&str>, variables: &Variables) -> Arc<str> {
-    let mut variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), sorted(value))).collect();
+    let mut variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), sorted(value)))
+        .collect();
     variables.sort_by_key(|(name, _)| *name);
     let variables = serde_json::to_string(&variables).expect("variables are JSON");
     // The lengths keep one part from being taken for another.
@@ -226,12 +258,17 @@ fn question(query: &str, name: Option<&str>, variables: &Variables) -> Arc<str> 
 /// A value with the keys of its objects in order, so that equal values are written alike.
 fn sorted(value: &Value) -> serde_json::Value {
     match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.to_string(), sorted(value))).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), sorted(value)))
+            .collect(),
         Value::List(items) => items.iter().map(sorted).collect(),
         value => value.clone().into_json().unwrap_or_default(),
     }
 }
 
-fn variables_or_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Variables, D::Error> {
+fn variables_or_null<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Variables, D::Error> {
     Option::<Variables>::deserialize(deserializer).map(Option::unwrap_or_default)
 }

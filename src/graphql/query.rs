@@ -26,9 +26,17 @@ impl Query {
         let sources = permitted(ctx)?;
         let LatestPrices(latest) = ctx.data::<LatestPrices>()?;
         let details = |currency: &topic::Currency| {
-            latest(*currency).map_or_else(|| CurrencyDetails::of(*currency), |tick| tick.details.clone())
+            latest(*currency).map_or_else(
+                || CurrencyDetails::of(*currency),
+                |tick| tick.details.clone(),
+            )
         };
-        Ok(sources.currencies.iter().map(details).map(Currency::of).collect())
+        Ok(sources
+            .currencies
+            .iter()
+            .map(details)
+            .map(Currency::of)
+            .collect())
     }
 
     async fn ln_invoice_payment_status_by_hash(
@@ -37,9 +45,18 @@ impl Query {
         input: LnInvoicePaymentStatusByHashInput,
     ) -> Result<LnInvoicePaymentStatus> {
         let sources = permitted(ctx)?;
-        let hash = input.payment_hash.check().map_err(|invalid| invalid.thrown())?;
-        let terms = sources.terms_of(&hash).await.ok_or_else(|| failed(invoice_not_found(&hash)))?;
-        Ok(LnInvoicePaymentStatus::of(&sources.hub.present_invoice(&terms).await, None))
+        let hash = input
+            .payment_hash
+            .check()
+            .map_err(|invalid| invalid.thrown())?;
+        let terms = sources
+            .terms_of(&hash)
+            .await
+            .ok_or_else(|| failed(invoice_not_found(&hash)))?;
+        Ok(LnInvoicePaymentStatus::of(
+            &sources.hub.present_invoice(&terms).await,
+            None,
+        ))
     }
 
     async fn ln_invoice_payment_status_by_payment_request(
@@ -57,7 +74,10 @@ impl Query {
             payment_request: text.to_owned(),
             expires_at: decoded.expires_at,
         };
-        Ok(LnInvoicePaymentStatus::of(&sources.hub.present_invoice(&terms).await, Some(request.clone())))
+        Ok(LnInvoicePaymentStatus::of(
+            &sources.hub.present_invoice(&terms).await,
+            Some(request.clone()),
+        ))
     }
 
     /// Null without credentials.
@@ -71,15 +91,28 @@ impl Query {
     async fn realtime_price(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Some(DisplayCurrency::from(\"USD\"))")] currency: Option<DisplayCurrency>,
+        #[graphql(default_with = "Some(DisplayCurrency::from(\"USD\"))")] currency: Option<
+            DisplayCurrency,
+        >,
     ) -> Result<RealtimePrice> {
         let sources = permitted(ctx)?;
-        let no_currency = || failed(EventError::coded("Invalid currency.", super::scalars::INVALID_INPUT));
+        let no_currency = || {
+            failed(EventError::coded(
+                "Invalid currency.",
+                super::scalars::INVALID_INPUT,
+            ))
+        };
         let currency = currency.ok_or_else(no_currency)?;
-        let currency = currency.check(Origin::Variable).map_err(|invalid| invalid.thrown())?;
-        let currency = sources.quoted(currency.ok_or_else(no_currency)?).map_err(failed)?;
+        let currency = currency
+            .check(Origin::Variable)
+            .map_err(|invalid| invalid.thrown())?;
+        let currency = sources
+            .quoted(currency.ok_or_else(no_currency)?)
+            .map_err(failed)?;
         let LatestPrices(latest) = ctx.data::<LatestPrices>()?;
-        latest(currency).map(RealtimePrice::of).ok_or_else(unavailable)
+        latest(currency)
+            .map(RealtimePrice::of)
+            .ok_or_else(unavailable)
     }
 }
 
@@ -88,7 +121,10 @@ fn permitted<'a>(ctx: &Context<'a>) -> Result<&'a Sources> {
     let sources = ctx.data::<Sources>()?;
     match ctx.data::<Identity>()? {
         Identity::Account { scopes, .. } if sources.enforce_scopes && !scopes.may_read() => {
-            Err(thrown("Not authorized: this key has not the scope `read`", "NOT_AUTHORIZED"))
+            Err(thrown(
+                "Not authorized: this key has not the scope `read`",
+                "NOT_AUTHORIZED",
+            ))
         }
         _ => Ok(sources),
     }

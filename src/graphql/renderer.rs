@@ -70,7 +70,11 @@ const POLLS: usize = 64;
 impl Asking {
     /// Says what the field needs, and gives the events that it will get. It is asked once.
     pub fn answer(&self, need: Need) -> Feed {
-        let answer = self.answer.lock().expect("nothing panics while it holds it").take();
+        let answer = self
+            .answer
+            .lock()
+            .expect("nothing panics while it holds it")
+            .take();
         if let Some(answer) = answer {
             // Nobody waits any longer if the client has gone meanwhile.
             let _ = answer.send(need);
@@ -83,7 +87,10 @@ impl Stream for Feed {
     type Item = Arc<Event>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut queue = self.0.lock().expect("nothing panics while it holds a queue");
+        let mut queue = self
+            .0
+            .lock()
+            .expect("nothing panics while it holds a queue");
         match queue.events.pop_front() {
             Some(event) => Poll::Ready(Some(event)),
             None => {
@@ -103,7 +110,12 @@ pub async fn begin(
     let (answer, need) = oneshot::channel();
     let queue: Arc<Mutex<Queue>> = Arc::default();
     let answer = Mutex::new(Some(answer));
-    let mut results = execute(Arc::new(Asking { identity, origins, answer, queue: queue.clone() }));
+    let mut results = execute(Arc::new(Asking {
+        identity,
+        origins,
+        answer,
+        queue: queue.clone(),
+    }));
     tokio::select! {
         biased;
         Ok(need) = need => {
@@ -122,7 +134,10 @@ pub async fn begin(
 impl Render for Renderer {
     fn render(&mut self, event: &Arc<Event>) -> Rendered {
         let waker = {
-            let mut queue = self.queue.lock().expect("nothing panics while it holds a queue");
+            let mut queue = self
+                .queue
+                .lock()
+                .expect("nothing panics while it holds a queue");
             queue.events.push_back(event.clone());
             queue.waker.take()
         };
@@ -131,10 +146,18 @@ impl Render for Renderer {
         }
         let last = self.completes && is_final(event);
         match self.result() {
-            Some(response) => Rendered { payload: result_json(&response, true), last },
+            Some(response) => Rendered {
+                payload: result_json(&response, true),
+                last,
+            },
             None => {
-                tracing::error!("a resolver of a subscription waits or has ended: its result is not told");
-                Rendered { payload: refused_json(&[GraphqlError::new("Internal server error")]), last: true }
+                tracing::error!(
+                    "a resolver of a subscription waits or has ended: its result is not told"
+                );
+                Rendered {
+                    payload: refused_json(&[GraphqlError::new("Internal server error")]),
+                    last: true,
+                }
             }
         }
     }

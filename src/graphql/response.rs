@@ -35,16 +35,26 @@ pub struct Extensions {
 
 impl GraphqlError {
     pub fn new(message: impl Into<String>) -> Self {
-        GraphqlError { message: message.into(), locations: Vec::new(), path: Vec::new(), extensions: None }
+        GraphqlError {
+            message: message.into(),
+            locations: Vec::new(),
+            path: Vec::new(),
+            extensions: None,
+        }
     }
 
     pub fn at(mut self, place: Pos) -> Self {
-        self.locations.push(Location { line: place.line, column: place.column });
+        self.locations.push(Location {
+            line: place.line,
+            column: place.column,
+        });
         self
     }
 
     pub fn coded(mut self, code: &str) -> Self {
-        self.extensions = Some(Extensions { code: code.to_owned() });
+        self.extensions = Some(Extensions {
+            code: code.to_owned(),
+        });
         self
     }
 }
@@ -92,7 +102,10 @@ fn write_errors(json: &mut String, errors: &[ServerError]) {
         if !error.locations.is_empty() {
             json.push_str(r#","locations":"#);
             write_list(json, &error.locations, |json, place| {
-                json.push_str(&format!(r#"{{"line":{},"column":{}}}"#, place.line, place.column));
+                json.push_str(&format!(
+                    r#"{{"line":{},"column":{}}}"#,
+                    place.line, place.column
+                ));
             });
         }
         if !error.path.is_empty() {
@@ -159,7 +172,9 @@ mod tests {
 
     #[test]
     fn keys_keep_the_order_of_the_selection_and_numbers_are_javascripts() {
-        let response = Response::new(value!({"b": 1, "a": {"float": 2.0, "big": 4.36e22, "none": null, "list": ["x", true]}}));
+        let response = Response::new(
+            value!({"b": 1, "a": {"float": 2.0, "big": 4.36e22, "none": null, "list": ["x", true]}}),
+        );
         assert_eq!(
             result_json(&response, true),
             r#"{"data":{"b":1,"a":{"float":2,"big":4.36e+22,"none":null,"list":["x",true]}}}"#
@@ -182,7 +197,9 @@ mod tests {
 
     #[test]
     fn our_errors_are_written_in_the_same_order() {
-        let error = GraphqlError::new("no").at(Pos { line: 1, column: 2 }).coded("NOT_AUTHENTICATED");
+        let error = GraphqlError::new("no")
+            .at(Pos { line: 1, column: 2 })
+            .coded("NOT_AUTHENTICATED");
         assert_eq!(
             refused_json(&[error]),
             r#"{"errors":[{"message":"no","locations":[{"line":1,"column":2}],"extensions":{"code":"NOT_AUTHENTICATED"}}]}"#

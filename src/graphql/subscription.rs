@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::{Context, Value};
-use futures_util::stream::BoxStream;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use smallvec::smallvec;
 
 use super::Sources;
 use super::blink::{
-    LnInvoicePaymentStatusByHashInput, LnInvoicePaymentStatusByPaymentRequestInput, LnInvoicePaymentStatusInput,
-    LnInvoicePaymentStatusPayload, MyUpdatesPayload, PriceInput, PricePayload, RealtimePriceInput,
-    RealtimePricePayload, User,
+    LnInvoicePaymentStatusByHashInput, LnInvoicePaymentStatusByPaymentRequestInput,
+    LnInvoicePaymentStatusInput, LnInvoicePaymentStatusPayload, MyUpdatesPayload, PriceInput,
+    PricePayload, RealtimePriceInput, RealtimePricePayload, User,
 };
 use super::renderer::{Asking, Need};
 use super::scalars::{LnPaymentRequest, Origin, PaymentHash, thrown};
@@ -42,10 +42,15 @@ impl Origins {
         let input = field.get_argument("input").map(|input| input.node.clone());
         let input = input.map(|input| input.into_const_with(|_| Ok::<_, Infallible>(variable())));
         let origin = |key: &str| match &input {
-            Some(Ok(Value::Object(fields))) if fields.get(key) != Some(&variable()) => Origin::Literal,
+            Some(Ok(Value::Object(fields))) if fields.get(key) != Some(&variable()) => {
+                Origin::Literal
+            }
             _ => Origin::Variable,
         };
-        Origins { amount: origin("amount"), currency: origin("currency") }
+        Origins {
+            amount: origin("amount"),
+            currency: origin("currency"),
+        }
     }
 }
 
@@ -88,17 +93,34 @@ impl Subscription {
     }
 
     /// Payments that reach the account or leave it, and prices in its currency.
-    async fn my_updates(&self, ctx: &Context<'_>) -> async_graphql::Result<BoxStream<'static, MyUpdatesPayload>> {
+    async fn my_updates(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<BoxStream<'static, MyUpdatesPayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let Identity::Account { account: id, scopes } = asking.identity else {
-            return Err(thrown("Not Authenticated for subscription", "NOT_AUTHENTICATED"));
+        let Identity::Account {
+            account: id,
+            scopes,
+        } = asking.identity
+        else {
+            return Err(thrown(
+                "Not Authenticated for subscription",
+                "NOT_AUTHENTICATED",
+            ));
         };
         if sources.enforce_scopes && !scopes.may_read() {
-            return Err(thrown("Not authorized: this key has not the scope `read`", "NOT_AUTHORIZED"));
+            return Err(thrown(
+                "Not authorized: this key has not the scope `read`",
+                "NOT_AUTHORIZED",
+            ));
         }
-        let currency =
-            sources.directory.get(id).map_or(sources.default_display_currency, |account| account.display_currency);
+        let currency = sources
+            .directory
+            .get(id)
+            .map_or(sources.default_display_currency, |account| {
+                account.display_currency
+            });
         let hub = sources.hub.clone();
         let feed = asking.answer(Need {
             topics: smallvec![Topic::Account(id), Topic::UserPrice(currency)],
@@ -143,7 +165,10 @@ impl Subscription {
     ) -> async_graphql::Result<BoxStream<'static, RealtimePricePayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let need = match input.currency(asking.origins.currency).and_then(|currency| sources.quoted(currency)) {
+        let need = match input
+            .currency(asking.origins.currency)
+            .and_then(|currency| sources.quoted(currency))
+        {
             Ok(currency) => prices(sources, currency),
             Err(error) => only(error),
         };
@@ -163,7 +188,10 @@ impl Sources {
         if self.currencies.contains(&currency) {
             Ok(currency)
         } else {
-            Err(EventError::coded("Invalid currency.", super::scalars::INVALID_INPUT))
+            Err(EventError::coded(
+                "Invalid currency.",
+                super::scalars::INVALID_INPUT,
+            ))
         }
     }
 }
@@ -183,11 +211,19 @@ fn prices(sources: &Sources, currency: Currency) -> Need {
 /// One error, and then silence: the original's subscriptions stay open after it.
 fn only(error: EventError) -> Need {
     let event = Arc::new(Event::Price(PriceUpdate::Errors(vec![error])));
-    Need { topics: smallvec![], snapshot: told_once(event), invoice: None, completes: false }
+    Need {
+        topics: smallvec![],
+        snapshot: told_once(event),
+        invoice: None,
+        completes: false,
+    }
 }
 
 fn told_once(event: Arc<Event>) -> SnapshotFn {
-    Box::new(move || Snapshot { events: smallvec![event.clone()], up_to: 0 })
+    Box::new(move || Snapshot {
+        events: smallvec![event.clone()],
+        up_to: 0,
+    })
 }
 
 /// The last prices for `myUpdates`. Where none was told for accounts yet, the public price serves:
@@ -197,13 +233,21 @@ fn user_price_snapshot(hub: &Hub, currency: Currency) -> Snapshot {
     if !snapshot.events.is_empty() {
         return snapshot;
     }
-    let Some(event) = hub.last(&Topic::Price(currency), 0) else { return Snapshot::default() };
-    let Event::Price(PriceUpdate::Tick(tick)) = &*event else { return Snapshot::default() };
+    let Some(event) = hub.last(&Topic::Price(currency), 0) else {
+        return Snapshot::default();
+    };
+    let Event::Price(PriceUpdate::Tick(tick)) = &*event else {
+        return Snapshot::default();
+    };
     let mut events = smallvec![];
     if currency == Currency::USD {
-        events.push(Arc::new(Event::UserPrice(UserPriceUpdate::Price(tick.clone()))));
+        events.push(Arc::new(Event::UserPrice(UserPriceUpdate::Price(
+            tick.clone(),
+        ))));
     }
-    events.push(Arc::new(Event::UserPrice(UserPriceUpdate::RealtimePrice(tick.clone()))));
+    events.push(Arc::new(Event::UserPrice(UserPriceUpdate::RealtimePrice(
+        tick.clone(),
+    ))));
     Snapshot { events, up_to: 0 }
 }
 
@@ -214,14 +258,24 @@ fn by_request(
     let sources = ctx.data::<Sources>()?;
     let text = request.check().map_err(|invalid| invalid.thrown())?;
     let need = match PaymentRequest::decode(text) {
-        Ok(decoded) => invoice(sources, InvoiceTerms {
-            payment_hash: decoded.payment_hash,
-            payment_request: text.to_owned(),
-            expires_at: decoded.expires_at,
-        }),
-        Err(undecodable) => invoice_error(EventError::coded(undecodable.to_string(), "INVOICE_DECODE_ERROR"), None),
+        Ok(decoded) => invoice(
+            sources,
+            InvoiceTerms {
+                payment_hash: decoded.payment_hash,
+                payment_request: text.to_owned(),
+                expires_at: decoded.expires_at,
+            },
+        ),
+        Err(undecodable) => invoice_error(
+            EventError::coded(undecodable.to_string(), "INVOICE_DECODE_ERROR"),
+            None,
+        ),
     };
-    Ok(told(ctx.data::<Arc<Asking>>()?, need, Some(request.clone())))
+    Ok(told(
+        ctx.data::<Arc<Asking>>()?,
+        need,
+        Some(request.clone()),
+    ))
 }
 
 async fn by_hash(
@@ -254,7 +308,10 @@ impl Sources {
             Some(told) => told,
             None => self.hub.invoice(hash).await?,
         };
-        let decoded = known.payment_request.as_deref().and_then(|request| PaymentRequest::decode(request).ok());
+        let decoded = known
+            .payment_request
+            .as_deref()
+            .and_then(|request| PaymentRequest::decode(request).ok());
         Some(InvoiceTerms {
             payment_hash: hash.clone(),
             payment_request: known.payment_request.unwrap_or_default(),
@@ -271,7 +328,10 @@ fn invoice(sources: &Sources, terms: InvoiceTerms) -> Need {
         topics: smallvec![Topic::Invoice(terms.payment_hash.clone())],
         snapshot: Box::new(move || {
             let (state, up_to) = hub.invoice_state(&of);
-            Snapshot { events: smallvec![Arc::new(Event::Invoice(InvoiceUpdate::State(state)))], up_to }
+            Snapshot {
+                events: smallvec![Arc::new(Event::Invoice(InvoiceUpdate::State(state)))],
+                up_to,
+            }
         }),
         invoice: Some(terms),
         completes: sources.complete_when_final,
@@ -298,7 +358,10 @@ fn told(
         .answer(need)
         .filter_map(move |event| {
             std::future::ready(match &*event {
-                Event::Invoice(update) => Some(LnInvoicePaymentStatusPayload::of_update(update, asked.clone())),
+                Event::Invoice(update) => Some(LnInvoicePaymentStatusPayload::of_update(
+                    update,
+                    asked.clone(),
+                )),
                 _ => None,
             })
         })

@@ -30,13 +30,19 @@ struct InputField {
 impl InputTypes {
     /// Reads them from a schema's SDL.
     pub fn of_sdl(sdl: &str) -> Self {
-        let document: ServiceDocument = async_graphql::parser::parse_schema(sdl).expect("the schema prints SDL");
+        let document: ServiceDocument =
+            async_graphql::parser::parse_schema(sdl).expect("the schema prints SDL");
         let types = document.definitions.into_iter().filter_map(|definition| {
-            let TypeSystemDefinition::Type(definition) = definition else { return None };
+            let TypeSystemDefinition::Type(definition) = definition else {
+                return None;
+            };
             let input = match definition.node.kind {
-                TypeKind::Enum(kind) => {
-                    InputType::Enum(kind.values.into_iter().map(|value| value.node.value.node.to_string()).collect())
-                }
+                TypeKind::Enum(kind) => InputType::Enum(
+                    kind.values
+                        .into_iter()
+                        .map(|value| value.node.value.node.to_string())
+                        .collect(),
+                ),
                 TypeKind::InputObject(kind) => InputType::Object(
                     kind.fields
                         .into_iter()
@@ -71,28 +77,48 @@ impl InputTypes {
                     values.insert(name.clone(), default.clone());
                 }
                 (None, None) if !ty.nullable => {
-                    errors.push(wrong(format!("Variable \"${name}\" of required type \"{ty}\" was not provided.")));
+                    errors.push(wrong(format!(
+                        "Variable \"${name}\" of required type \"{ty}\" was not provided."
+                    )));
                 }
                 (None, None) => {}
                 (Some(Value::Null), _) if !ty.nullable => {
-                    errors.push(wrong(format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null.")));
+                    errors.push(wrong(format!(
+                        "Variable \"${name}\" of non-null type \"{ty}\" must not be null."
+                    )));
                 }
                 (Some(value), _) => {
                     let mut found = Vec::new();
                     self.check(ty, value, &mut name.to_string(), &mut found);
                     for (path, invalid, reason) in found {
-                        let at = if path == name.as_str() { String::new() } else { format!(" at \"{path}\"") };
+                        let at = if path == name.as_str() {
+                            String::new()
+                        } else {
+                            format!(" at \"{path}\"")
+                        };
                         let invalid = inspect(&invalid);
-                        errors.push(wrong(format!("Variable \"${name}\" got invalid value {invalid}{at}; {reason}")));
+                        errors.push(wrong(format!(
+                            "Variable \"${name}\" got invalid value {invalid}{at}; {reason}"
+                        )));
                     }
                     values.insert(name.clone(), value.clone());
                 }
             }
         }
-        if errors.is_empty() { Ok(values) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(values)
+        } else {
+            Err(errors)
+        }
     }
 
-    fn check(&self, ty: &Type, value: &Value, path: &mut String, found: &mut Vec<(String, Value, String)>) {
+    fn check(
+        &self,
+        ty: &Type,
+        value: &Value,
+        path: &mut String,
+        found: &mut Vec<(String, Value, String)>,
+    ) {
         if let Value::Null = value {
             if !ty.nullable {
                 let reason = format!("Expected non-nullable type \"{ty}\" not to be null.");
@@ -104,7 +130,9 @@ impl InputTypes {
             BaseType::List(item) => match value {
                 Value::List(items) => {
                     for (at, value) in items.iter().enumerate() {
-                        within(path, &format!("[{at}]"), |path| self.check(item, value, path, found));
+                        within(path, &format!("[{at}]"), |path| {
+                            self.check(item, value, path, found)
+                        });
                     }
                 }
                 // A single value stands for a list of one.
@@ -114,36 +142,56 @@ impl InputTypes {
         }
     }
 
-    fn check_named(&self, name: &Name, value: &Value, path: &mut String, found: &mut Vec<(String, Value, String)>) {
+    fn check_named(
+        &self,
+        name: &Name,
+        value: &Value,
+        path: &mut String,
+        found: &mut Vec<(String, Value, String)>,
+    ) {
         let mut wrong = |reason: String| found.push((path.clone(), value.clone(), reason));
         match (self.0.get(name.as_str()), value) {
             (Some(InputType::Enum(values)), Value::String(text)) if !values.contains(text) => {
-                wrong(format!("Value \"{text}\" does not exist in \"{name}\" enum."));
+                wrong(format!(
+                    "Value \"{text}\" does not exist in \"{name}\" enum."
+                ));
             }
             (Some(InputType::Enum(_)), Value::String(_) | Value::Enum(_)) => {}
             (Some(InputType::Enum(_)), other) => {
-                wrong(format!("Enum \"{name}\" cannot represent non-string value: {}.", inspect(other)));
+                wrong(format!(
+                    "Enum \"{name}\" cannot represent non-string value: {}.",
+                    inspect(other)
+                ));
             }
             (Some(InputType::Object(fields)), Value::Object(given)) => {
                 for field in fields {
                     match given.get(field.name.as_str()) {
                         Some(value) => {
-                            within(path, &format!(".{}", field.name), |path| self.check(&field.ty, value, path, found));
+                            within(path, &format!(".{}", field.name), |path| {
+                                self.check(&field.ty, value, path, found)
+                            });
                         }
                         None if !field.ty.nullable && !field.has_default => {
-                            let reason =
-                                format!("Field \"{}\" of required type \"{}\" was not provided.", field.name, field.ty);
+                            let reason = format!(
+                                "Field \"{}\" of required type \"{}\" was not provided.",
+                                field.name, field.ty
+                            );
                             found.push((path.clone(), value.clone(), reason));
                         }
                         None => {}
                     }
                 }
-                for unknown in given.keys().filter(|key| !fields.iter().any(|field| field.name == key.as_str())) {
+                for unknown in given
+                    .keys()
+                    .filter(|key| !fields.iter().any(|field| field.name == key.as_str()))
+                {
                     let reason = format!("Field \"{unknown}\" is not defined by type \"{name}\".");
                     found.push((path.clone(), value.clone(), reason));
                 }
             }
-            (Some(InputType::Object(_)), _) => wrong(format!("Expected type \"{name}\" to be an object.")),
+            (Some(InputType::Object(_)), _) => {
+                wrong(format!("Expected type \"{name}\" to be an object."))
+            }
             (None, value) => {
                 if let Some(reason) = wrong_builtin(name, value) {
                     wrong(reason);
@@ -157,15 +205,31 @@ impl InputTypes {
 fn wrong_builtin(name: &Name, value: &Value) -> Option<String> {
     let value_text = inspect(value);
     match (name.as_str(), value) {
-        ("Boolean", Value::Boolean(_)) | ("String", Value::String(_)) | ("ID", Value::String(_)) => None,
+        ("Boolean", Value::Boolean(_))
+        | ("String", Value::String(_))
+        | ("ID", Value::String(_)) => None,
         ("ID", Value::Number(number)) if number.is_i64() || number.is_u64() => None,
-        ("Int", Value::Number(number)) if number.as_i64().is_some_and(|int| i32::try_from(int).is_ok()) => None,
+        ("Int", Value::Number(number))
+            if number
+                .as_i64()
+                .is_some_and(|int| i32::try_from(int).is_ok()) =>
+        {
+            None
+        }
         ("Float", Value::Number(_)) => None,
-        ("Boolean", _) => Some(format!("Boolean cannot represent a non boolean value: {value_text}")),
-        ("String", _) => Some(format!("String cannot represent a non string value: {value_text}")),
+        ("Boolean", _) => Some(format!(
+            "Boolean cannot represent a non boolean value: {value_text}"
+        )),
+        ("String", _) => Some(format!(
+            "String cannot represent a non string value: {value_text}"
+        )),
         ("ID", _) => Some(format!("ID cannot represent value: {value_text}")),
-        ("Int", _) => Some(format!("Int cannot represent non-integer value: {value_text}")),
-        ("Float", _) => Some(format!("Float cannot represent non numeric value: {value_text}")),
+        ("Int", _) => Some(format!(
+            "Int cannot represent non-integer value: {value_text}"
+        )),
+        ("Float", _) => Some(format!(
+            "Float cannot represent non numeric value: {value_text}"
+        )),
         _ => None,
     }
 }
@@ -183,7 +247,9 @@ fn inspect(value: &Value) -> String {
     let text = match value {
         Value::Object(fields) if fields.is_empty() => "{}".to_owned(),
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| format!("{name}: {}", inspect(value)));
+            let fields = fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", inspect(value)));
             format!("{{ {} }}", list(fields.collect()))
         }
         Value::List(items) => format!("[{}]", list(items.iter().map(inspect).collect())),
@@ -213,7 +279,10 @@ mod tests {
         let document = parse_query(query).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         InputTypes::of_sdl(SDL)
-            .coerce(&operation.node.variable_definitions, &Variables::from_json(variables))
+            .coerce(
+                &operation.node.variable_definitions,
+                &Variables::from_json(variables),
+            )
             .map_err(|errors| errors.into_iter().map(|error| error.message).collect())
     }
 
@@ -234,7 +303,11 @@ mod tests {
 
     #[test]
     fn defaults_fill_what_was_not_given() {
-        let values = coerce("query($a: Int = 3, $b: Int, $c: Int = 1) { price }", serde_json::json!({"c": 2})).unwrap();
+        let values = coerce(
+            "query($a: Int = 3, $b: Int, $c: Int = 1) { price }",
+            serde_json::json!({"c": 2}),
+        )
+        .unwrap();
         assert_eq!(values.get("a").unwrap().to_string(), "3");
         assert_eq!(values.get("c").unwrap().to_string(), "2");
         assert!(values.get("b").is_none());

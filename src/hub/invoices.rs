@@ -45,7 +45,9 @@ impl Timers {
     }
 
     fn timers(&self) -> MutexGuard<'_, HashMap<PaymentHash, AbortHandle>> {
-        self.0.lock().expect("nothing panics while it holds the timers")
+        self.0
+            .lock()
+            .expect("nothing panics while it holds the timers")
     }
 }
 
@@ -55,7 +57,8 @@ impl Hub {
         let topic = Topic::Invoice(terms.payment_hash.clone());
         let told = self.last_numbered(&topic, 0);
         let number = told.as_ref().map_or(0, |(number, _)| *number);
-        if let Some(Event::Invoice(InvoiceUpdate::State(state))) = told.as_ref().map(|(_, event)| &**event)
+        if let Some(Event::Invoice(InvoiceUpdate::State(state))) =
+            told.as_ref().map(|(_, event)| &**event)
             && state.status.is_final()
         {
             return (state.clone(), number);
@@ -63,9 +66,14 @@ impl Hub {
         let is_over = SystemTime::now() >= terms.expires_at;
         let state = InvoiceState {
             payment_hash: terms.payment_hash.clone(),
-            payment_request: Some(terms.payment_request.clone()).filter(|request| !request.is_empty()),
+            payment_request: Some(terms.payment_request.clone())
+                .filter(|request| !request.is_empty()),
             payment_preimage: None,
-            status: if is_over { InvoiceStatus::Expired } else { InvoiceStatus::Pending },
+            status: if is_over {
+                InvoiceStatus::Expired
+            } else {
+                InvoiceStatus::Pending
+            },
         };
         (state, number)
     }
@@ -97,7 +105,10 @@ impl Hub {
             return;
         }
         self.know_pending(terms);
-        let timer = tokio::spawn(self.clone().tell_expiry(hash.clone(), terms.expires_at + GRACE));
+        let timer = tokio::spawn(
+            self.clone()
+                .tell_expiry(hash.clone(), terms.expires_at + GRACE),
+        );
         timers.insert(hash.clone(), timer.abort_handle());
     }
 
@@ -106,7 +117,8 @@ impl Hub {
     fn know_pending(&self, terms: &InvoiceTerms) {
         let state = InvoiceState {
             payment_hash: terms.payment_hash.clone(),
-            payment_request: Some(terms.payment_request.to_ascii_lowercase()).filter(|request| !request.is_empty()),
+            payment_request: Some(terms.payment_request.to_ascii_lowercase())
+                .filter(|request| !request.is_empty()),
             payment_preimage: None,
             status: InvoiceStatus::Pending,
         };
@@ -114,7 +126,11 @@ impl Hub {
         self.listened(|topics| {
             if let Some(listened) = topics.get_mut(&Topic::Invoice(terms.payment_hash.clone())) {
                 let at = tokio::time::Instant::now();
-                listened.retained[0].get_or_insert(Told { number: 0, at, event });
+                listened.retained[0].get_or_insert(Told {
+                    number: 0,
+                    at,
+                    event,
+                });
             }
         });
     }
@@ -140,19 +156,33 @@ impl Hub {
             },
         };
         let event = Event::Invoice(InvoiceUpdate::State(state));
-        let _ = self.local.send(Local::Event(Topic::Invoice(hash), event)).await;
+        let _ = self
+            .local
+            .send(Local::Event(Topic::Invoice(hash), event))
+            .await;
     }
 
     /// Knows what the store knows of an invoice.
     pub(super) async fn recall_invoice(&self, topic: &Topic, hash: &PaymentHash) {
-        let Ok(Some(kept)) = self.retained.invoice(hash).await else { return };
-        let Some(event) = self.invoice_news(topic, Event::Invoice(InvoiceUpdate::State(kept))) else { return };
+        let Ok(Some(kept)) = self.retained.invoice(hash).await else {
+            return;
+        };
+        let Some(event) = self.invoice_news(topic, Event::Invoice(InvoiceUpdate::State(kept)))
+        else {
+            return;
+        };
         // Numbered 0: live events are newer. Running operations hear of it too, through the queue.
         let is_unknown = self.listened(|topics| {
-            let Some(listened) = topics.get_mut(topic) else { return false };
+            let Some(listened) = topics.get_mut(topic) else {
+                return false;
+            };
             if listened.operations.is_empty() && listened.retained[0].is_none() {
                 let at = tokio::time::Instant::now();
-                listened.retained[0] = Some(Told { number: 0, at, event: Arc::new(event.clone()) });
+                listened.retained[0] = Some(Told {
+                    number: 0,
+                    at,
+                    event: Arc::new(event.clone()),
+                });
                 return false;
             }
             true
@@ -165,7 +195,9 @@ impl Hub {
     /// What of an event on an invoice is news: nothing follows on `Paid`, and the same is not told
     /// twice. What the publisher left out is filled in from what is known. Other events pass.
     pub(super) fn invoice_news(&self, topic: &Topic, event: Event) -> Option<Event> {
-        let Event::Invoice(InvoiceUpdate::State(mut state)) = event else { return Some(event) };
+        let Event::Invoice(InvoiceUpdate::State(mut state)) = event else {
+            return Some(event);
+        };
         let kept = self.retained.known_invoice(&state.payment_hash);
         if let Some(kept) = kept {
             state.payment_request = state.payment_request.or(kept.payment_request);
@@ -176,7 +208,9 @@ impl Hub {
         }
         let told = self.last(topic, 0);
         if let Some(Event::Invoice(InvoiceUpdate::State(told))) = told.as_deref() {
-            state.payment_request = state.payment_request.or_else(|| told.payment_request.clone());
+            state.payment_request = state
+                .payment_request
+                .or_else(|| told.payment_request.clone());
             let follows = !told.status.is_final()
                 || (told.status == InvoiceStatus::Expired && state.status == InvoiceStatus::Paid);
             if !follows || told.status == state.status {

@@ -116,7 +116,13 @@ const LOCAL_MESSAGES: usize = 1024;
 const SWEEP: Duration = Duration::from_millis(250);
 
 impl Hub {
-    pub fn new(bus: Bus, retained: Retained, config: HubConfig, prices_for: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(
+        bus: Bus,
+        retained: Retained,
+        config: HubConfig,
+        prices_for: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
         let (local, local_inbox) = mpsc::channel(LOCAL_MESSAGES);
         Arc::new(Hub {
             bus,
@@ -139,7 +145,9 @@ impl Hub {
             self.listened(|topics| {
                 let listened = topics.entry(topic.clone()).or_default();
                 listened.pinned = true;
-                listened.counted.get_or_insert_with(|| Held::new(&self.metrics.topics));
+                listened
+                    .counted
+                    .get_or_insert_with(|| Held::new(&self.metrics.topics));
             });
             // If the bus is away it watches the topic when it is back.
             let _ = self.bus.watch(&topic).await;
@@ -171,7 +179,12 @@ impl Hub {
     /// Joins the running operation of this key; `None` if there is none.
     ///
     /// The outbox first gets the snapshot, then every live event.
-    pub fn join(self: &Arc<Self>, key: &OperationKey, outbox: &Arc<Outbox>, envelope: &Arc<Envelope>) -> Option<Membership> {
+    pub fn join(
+        self: &Arc<Self>,
+        key: &OperationKey,
+        outbox: &Arc<Outbox>,
+        envelope: &Arc<Envelope>,
+    ) -> Option<Membership> {
         let running = self.operations().get(key).cloned()?;
         self.try_join(running, outbox, envelope, false).ok()
     }
@@ -219,7 +232,11 @@ impl Hub {
     pub fn snapshot_of(&self, topic: &Topic) -> Snapshot {
         self.listened(|topics| {
             let mut snapshot = Snapshot::default();
-            for told in topics.get(topic).into_iter().flat_map(|listened| listened.retained.iter().flatten()) {
+            for told in topics
+                .get(topic)
+                .into_iter()
+                .flat_map(|listened| listened.retained.iter().flatten())
+            {
                 if self.is_fresh(topic, told) {
                     snapshot.up_to = snapshot.up_to.max(told.number);
                     snapshot.events.push(told.event.clone());
@@ -255,7 +272,8 @@ impl Hub {
     fn last_numbered(&self, topic: &Topic, slot: usize) -> Option<(u64, Arc<Event>)> {
         self.listened(|topics| {
             let told = topics.get(topic)?.retained[slot].as_ref()?;
-            self.is_fresh(topic, told).then(|| (told.number, told.event.clone()))
+            self.is_fresh(topic, told)
+                .then(|| (told.number, told.event.clone()))
         })
     }
 
@@ -273,7 +291,11 @@ impl Hub {
         envelope: &Arc<Envelope>,
         is_starter: bool,
     ) -> Result<Membership, Ended> {
-        let member = Member { outbox: outbox.clone(), envelope: envelope.clone(), up_to: 0 };
+        let member = Member {
+            outbox: outbox.clone(),
+            envelope: envelope.clone(),
+            up_to: 0,
+        };
         if let Err(ended) = shared.join(member, is_starter) {
             self.remove(&shared);
             return Err(ended);
@@ -288,7 +310,11 @@ impl Hub {
     }
 
     /// Watches all that an operation needs, and knows the present state of it.
-    async fn prepare(self: &Arc<Self>, topics: &[Topic], invoice: Option<&InvoiceTerms>) -> SmallVec<[Starting<'_>; 2]> {
+    async fn prepare(
+        self: &Arc<Self>,
+        topics: &[Topic],
+        invoice: Option<&InvoiceTerms>,
+    ) -> SmallVec<[Starting<'_>; 2]> {
         let mut starting = SmallVec::new();
         for topic in topics {
             starting.push(Starting::new(self, topic));
@@ -318,13 +344,20 @@ impl Hub {
     /// Takes an operation that has ended out of the maps.
     fn remove(&self, shared: &Arc<Shared>) {
         let mut operations = self.operations();
-        if operations.get(&shared.key).is_some_and(|running| Arc::ptr_eq(running, shared)) {
+        if operations
+            .get(&shared.key)
+            .is_some_and(|running| Arc::ptr_eq(running, shared))
+        {
             operations.remove(&shared.key);
         }
         self.listened(|topics| {
             for topic in &shared.topics {
-                let Some(listened) = topics.get_mut(topic) else { continue };
-                listened.operations.retain(|running| !Arc::ptr_eq(running, shared));
+                let Some(listened) = topics.get_mut(topic) else {
+                    continue;
+                };
+                listened
+                    .operations
+                    .retain(|running| !Arc::ptr_eq(running, shared));
                 if listened.operations.is_empty() {
                     listened.idle_since.get_or_insert_with(Instant::now);
                 }
@@ -336,10 +369,17 @@ impl Hub {
         let linger = self.config.linger;
         let released: Vec<_> = self.listened(|topics| {
             let idle = |listened: &Listened| {
-                !listened.pinned && listened.starting == 0 && listened.idle_since.is_some_and(|since| since.elapsed() >= linger)
+                !listened.pinned
+                    && listened.starting == 0
+                    && listened
+                        .idle_since
+                        .is_some_and(|since| since.elapsed() >= linger)
             };
-            let released: Vec<_> =
-                topics.iter().filter(|(_, listened)| idle(listened)).map(|(topic, _)| topic.clone()).collect();
+            let released: Vec<_> = topics
+                .iter()
+                .filter(|(_, listened)| idle(listened))
+                .map(|(topic, _)| topic.clone())
+                .collect();
             for topic in &released {
                 topics.remove(topic);
                 // Under the lock: whoever wants it back asks the bus after this.
@@ -372,7 +412,9 @@ impl Hub {
     }
 
     fn on_payload(&self, number: &mut u64, topic: Topic, body: &Bytes) {
-        let label = TopicLabel { topic: topic.kind() };
+        let label = TopicLabel {
+            topic: topic.kind(),
+        };
         self.metrics.events.get_or_create(&label).inc();
         let event = match Event::decode(&topic, body) {
             Ok(event) => event,
@@ -398,10 +440,12 @@ impl Hub {
         match message {
             Local::Event(topic, event) => self.tell(number, topic, event),
             Local::Kept(topic, event) => {
-                let is_news = event.slot().is_some_and(|slot| match self.last(&topic, slot) {
-                    Some(known) => is_newer(&event, &known),
-                    None => true,
-                });
+                let is_news = event
+                    .slot()
+                    .is_some_and(|slot| match self.last(&topic, slot) {
+                        Some(known) => is_newer(&event, &known),
+                        None => true,
+                    });
                 if is_news {
                     self.tell(number, topic, event);
                 }
@@ -419,7 +463,9 @@ impl Hub {
 
     /// Numbers an event, retains it if it is a state, and hands it to all operations on its topic.
     fn tell(&self, number: &mut u64, topic: Topic, event: Event) {
-        let Some(event) = self.invoice_news(&topic, event) else { return };
+        let Some(event) = self.invoice_news(&topic, event) else {
+            return;
+        };
         *number += 1;
         if let Event::Invoice(InvoiceUpdate::State(state)) = &event
             && state.status == InvoiceStatus::Paid
@@ -431,7 +477,11 @@ impl Hub {
         let running = self.listened(|topics| {
             let listened = topics.get_mut(&topic)?;
             if let Some(slot) = event.slot() {
-                listened.retained[slot] = Some(Told { number: *number, at: Instant::now(), event: event.clone() });
+                listened.retained[slot] = Some(Told {
+                    number: *number,
+                    at: Instant::now(),
+                    event: event.clone(),
+                });
             }
             Some(listened.operations.clone())
         });
@@ -443,20 +493,29 @@ impl Hub {
     }
 
     fn listened<T>(&self, f: impl FnOnce(&mut HashMap<Topic, Listened>) -> T) -> T {
-        f(&mut self.topics.lock().expect("nothing panics while it holds the topics"))
+        f(&mut self
+            .topics
+            .lock()
+            .expect("nothing panics while it holds the topics"))
     }
 
     fn operations(&self) -> MutexGuard<'_, HashMap<OperationKey, Arc<Shared>>> {
-        self.operations.lock().expect("nothing panics while it holds the operations")
+        self.operations
+            .lock()
+            .expect("nothing panics while it holds the operations")
     }
 
     fn local_inbox(&self) -> MutexGuard<'_, Option<mpsc::Receiver<Local>>> {
-        self.local_inbox.lock().expect("nothing panics while it holds it")
+        self.local_inbox
+            .lock()
+            .expect("nothing panics while it holds it")
     }
 
     /// Knows the prices that were kept by other nodes, or by this one before.
     async fn recall_prices(&self) {
-        let Ok(kept) = self.retained.prices().await else { return };
+        let Ok(kept) = self.retained.prices().await else {
+            return;
+        };
         for (topic, _, body) in kept {
             if let Ok(event) = Event::decode(&topic, &body) {
                 let _ = self.local.send(Local::Kept(topic, event)).await;
@@ -469,7 +528,11 @@ impl Hub {
     async fn after_gap(self: Arc<Self>) {
         self.recall_prices().await;
         let invoices: Vec<_> = self.listened(|topics| {
-            topics.iter().filter(|(_, listened)| !listened.operations.is_empty()).map(|(topic, _)| topic.clone()).collect()
+            topics
+                .iter()
+                .filter(|(_, listened)| !listened.operations.is_empty())
+                .map(|(topic, _)| topic.clone())
+                .collect()
         });
         for topic in invoices {
             if let Topic::Invoice(hash) = &topic {
@@ -491,17 +554,24 @@ impl<'a> Starting<'a> {
     fn new(hub: &'a Hub, topic: &Topic) -> Self {
         hub.listened(|topics| {
             let listened = topics.entry(topic.clone()).or_default();
-            listened.counted.get_or_insert_with(|| Held::new(&hub.metrics.topics));
+            listened
+                .counted
+                .get_or_insert_with(|| Held::new(&hub.metrics.topics));
             listened.starting += 1;
         });
-        Starting { hub, topic: topic.clone() }
+        Starting {
+            hub,
+            topic: topic.clone(),
+        }
     }
 }
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
         self.hub.listened(|topics| {
-            let Some(listened) = topics.get_mut(&self.topic) else { return };
+            let Some(listened) = topics.get_mut(&self.topic) else {
+                return;
+            };
             listened.starting -= 1;
             if listened.operations.is_empty() {
                 listened.idle_since.get_or_insert_with(Instant::now);
@@ -525,7 +595,9 @@ fn is_newer(kept: &Event, known: &Event) -> bool {
     use crate::event::{PriceUpdate, UserPriceUpdate};
     let fetched = |event: &Event| match event {
         Event::Price(PriceUpdate::Tick(tick))
-        | Event::UserPrice(UserPriceUpdate::Price(tick) | UserPriceUpdate::RealtimePrice(tick)) => Some(tick.timestamp),
+        | Event::UserPrice(UserPriceUpdate::Price(tick) | UserPriceUpdate::RealtimePrice(tick)) => {
+            Some(tick.timestamp)
+        }
         _ => None,
     };
     match (kept, known) {

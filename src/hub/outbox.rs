@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use serde::Deserialize;
 use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
@@ -24,7 +23,7 @@ pub struct Outbox {
 }
 
 /// How much one connection may have pending.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
     pub frames: usize,
     pub bytes: usize,
@@ -75,7 +74,12 @@ struct Pending {
 
 impl Outbox {
     pub fn new(limits: OutboxLimits, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Outbox { limits, metrics, pending: Mutex::default(), ready: Notify::new() })
+        Arc::new(Outbox {
+            limits,
+            metrics,
+            pending: Mutex::default(),
+            ready: Notify::new(),
+        })
     }
 
     /// Puts a payload into its envelope and behind all that is pending.
@@ -92,7 +96,10 @@ impl Outbox {
     /// Says that a subscription has ended, behind all that is pending for it.
     pub fn complete(&self, envelope: &Envelope) {
         let text = envelope.complete.to_string();
-        let frame = Frame { text, ends: Some(envelope.subscription) };
+        let frame = Frame {
+            text,
+            ends: Some(envelope.subscription),
+        };
         self.put(envelope.subscription, Policy::Every, frame);
     }
 
@@ -126,21 +133,28 @@ impl Outbox {
         if pending.overflowed {
             return;
         }
-        if pending.frames.len() >= self.limits.conflate_above && matches!(policy, Policy::Latest { .. }) {
+        if pending.frames.len() >= self.limits.conflate_above
+            && matches!(policy, Policy::Latest { .. })
+        {
             let replaced = pending.remove(|of, older| of == subscription && older == policy);
             self.metrics.conflated.inc_by(replaced as u64);
         }
         pending.bytes += frame.text.len();
         pending.frames.push_back((subscription, policy, frame));
         if pending.frames.len() > self.limits.frames || pending.bytes > self.limits.bytes {
-            *pending = Pending { overflowed: true, ..Pending::default() };
+            *pending = Pending {
+                overflowed: true,
+                ..Pending::default()
+            };
         }
         drop(pending);
         self.ready.notify_one();
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().expect("nothing panics while it holds an outbox")
+        self.pending
+            .lock()
+            .expect("nothing panics while it holds an outbox")
     }
 }
 
@@ -166,11 +180,23 @@ mod tests {
     use proptest::prelude::*;
 
     fn outbox(frames: usize, conflate_above: usize) -> Arc<Outbox> {
-        Outbox::new(OutboxLimits { frames, bytes: 1_000, conflate_above }, Arc::default())
+        Outbox::new(
+            OutboxLimits {
+                frames,
+                bytes: 1_000,
+                conflate_above,
+            },
+            Arc::default(),
+        )
     }
 
     fn envelope(subscription: u64) -> Envelope {
-        Envelope { subscription, before: "<".into(), after: ">", complete: "done".into() }
+        Envelope {
+            subscription,
+            before: "<".into(),
+            after: ">",
+            complete: "done".into(),
+        }
     }
 
     const PRICE: Policy = Policy::Latest { slot: 0 };
@@ -229,7 +255,13 @@ mod tests {
         outbox.complete(&envelope(7));
         let mut frames = Vec::new();
         outbox.take(&mut frames).await.unwrap();
-        assert_eq!(frames[1], Frame { text: "done".to_owned(), ends: Some(7) });
+        assert_eq!(
+            frames[1],
+            Frame {
+                text: "done".to_owned(),
+                ends: Some(7)
+            }
+        );
     }
 
     proptest! {

@@ -112,7 +112,10 @@ type MemberId = (usize, u64);
 
 impl Member {
     fn id(&self) -> MemberId {
-        (Arc::as_ptr(&self.outbox) as usize, self.envelope.subscription)
+        (
+            Arc::as_ptr(&self.outbox) as usize,
+            self.envelope.subscription,
+        )
     }
 }
 
@@ -148,7 +151,9 @@ impl Shared {
         member.up_to = snapshot.up_to;
         for event in &snapshot.events {
             let rendered = running.render(event, &self.metrics);
-            member.outbox.push(&member.envelope, &rendered.payload, policy(event));
+            member
+                .outbox
+                .push(&member.envelope, &rendered.payload, policy(event));
             if rendered.last {
                 member.outbox.complete(&member.envelope);
                 running.end_if_empty();
@@ -177,7 +182,9 @@ impl Shared {
         let is_retained = event.slot().is_some();
         for member in &running.members {
             if !(is_retained && number <= member.up_to) {
-                member.outbox.push(&member.envelope, &rendered.payload, policy);
+                member
+                    .outbox
+                    .push(&member.envelope, &rendered.payload, policy);
             }
         }
         if rendered.last { running.end() } else { false }
@@ -196,7 +203,9 @@ impl Shared {
         for event in &snapshot.events {
             let rendered = running.render(event, &self.metrics);
             for member in &running.members {
-                member.outbox.push(&member.envelope, &rendered.payload, policy(event));
+                member
+                    .outbox
+                    .push(&member.envelope, &rendered.payload, policy(event));
             }
             if rendered.last {
                 return running.end();
@@ -222,7 +231,9 @@ impl Running {
     }
 
     fn remove(&mut self, id: MemberId) {
-        let Some(place) = self.places.remove(&id) else { return };
+        let Some(place) = self.places.remove(&id) else {
+            return;
+        };
         self.members.swap_remove(place);
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.id(), place);
@@ -246,7 +257,9 @@ impl Running {
 
 fn policy(event: &Event) -> Policy {
     if event.conflates() {
-        Policy::Latest { slot: event.slot().unwrap_or(usize::MAX) }
+        Policy::Latest {
+            slot: event.slot().unwrap_or(usize::MAX),
+        }
     } else {
         Policy::Every
     }

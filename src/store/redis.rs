@@ -4,13 +4,12 @@
 //! which every write counts up.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::{Kind, StoreError, Version};
 use crate::redis_link::RedisLink;
 
 #[derive(Clone)]
-pub struct RedisStore(Arc<RedisLink>);
+pub struct RedisStore(RedisLink);
 
 const VERSION: &str = "tidings:version";
 
@@ -24,7 +23,7 @@ return redis.call('INCR', KEYS[2])";
 const BATCH: usize = 500;
 
 impl RedisStore {
-    pub(super) fn new(link: Arc<RedisLink>) -> Self {
+    pub(super) fn new(link: RedisLink) -> Self {
         RedisStore(link)
     }
 

@@ -26,7 +26,10 @@ impl Queries {
     pub async fn answer(&self, headers: &HeaderMap, body: Bytes) -> Response {
         self.metrics.queries.inc();
         if !is_json(headers) {
-            return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json");
+            return refusal(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Content-Type must be application/json",
+            );
         }
         let identity = match authenticate(&self.authenticator, headers, &self.metrics).await {
             Ok(identity) => identity,
@@ -35,11 +38,22 @@ impl Queries {
         let request = match serde_json::from_slice::<Request>(&body) {
             Ok(request) => request,
             Err(_) if body.trim_ascii_start().starts_with(b"[") => {
-                return refusal(StatusCode::BAD_REQUEST, "Batches are not supported: send one request at a time");
+                return refusal(
+                    StatusCode::BAD_REQUEST,
+                    "Batches are not supported: send one request at a time",
+                );
             }
-            Err(error) => return refusal(StatusCode::BAD_REQUEST, &format!("The body is not a GraphQL request: {error}")),
+            Err(error) => {
+                return refusal(
+                    StatusCode::BAD_REQUEST,
+                    &format!("The body is not a GraphQL request: {error}"),
+                );
+            }
         };
-        json(StatusCode::OK, self.graphql.execute(&identity, request).await)
+        json(
+            StatusCode::OK,
+            self.graphql.execute(&identity, request).await,
+        )
     }
 }
 
@@ -47,7 +61,12 @@ impl Queries {
 pub fn how_to_ask() -> Response {
     let words = "This is a GraphQL endpoint. Subscriptions: WebSocket with the subprotocol graphql-transport-ws. \
                  Queries: POST with Content-Type: application/json.\n";
-    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST, OPTIONS")], words).into_response()
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        [(header::ALLOW, "POST, OPTIONS")],
+        words,
+    )
+        .into_response()
 }
 
 /// Who asks, by the headers of a request. Nothing is downgraded: a bad key is answered 401.
@@ -58,23 +77,40 @@ pub async fn authenticate(
 ) -> Result<Identity, Response> {
     // A header that is not text is a wrong credential, not an absent one.
     let credential = |name: &str| {
-        headers.get(name).map(|value| SecretString::from(value.to_str().unwrap_or("not text")))
+        headers
+            .get(name)
+            .map(|value| SecretString::from(value.to_str().unwrap_or("not text")))
     };
-    let credentials = Credentials { api_key: credential("x-api-key"), bearer: credential("authorization") };
+    let credentials = Credentials {
+        api_key: credential("x-api-key"),
+        bearer: credential("authorization"),
+    };
     let (label, result) = match authenticator.authenticate(credentials).await {
         Ok(session) => (session.identity.kind(), Ok(session.identity)),
-        Err(AuthError::Forbidden) => ("forbidden", Err(refusal(StatusCode::UNAUTHORIZED, "Unauthorized"))),
+        Err(AuthError::Forbidden) => (
+            "forbidden",
+            Err(refusal(StatusCode::UNAUTHORIZED, "Unauthorized")),
+        ),
         Err(AuthError::Unavailable) => {
             let words = "Credentials cannot be checked now, try again later";
-            ("unavailable", Err(refusal(StatusCode::SERVICE_UNAVAILABLE, words)))
+            (
+                "unavailable",
+                Err(refusal(StatusCode::SERVICE_UNAVAILABLE, words)),
+            )
         }
     };
-    metrics.authentications.get_or_create(&ResultLabel { result: label }).inc();
+    metrics
+        .authentications
+        .get_or_create(&ResultLabel { result: label })
+        .inc();
     result
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
 }
@@ -84,5 +120,10 @@ fn refusal(status: StatusCode, words: &str) -> Response {
 }
 
 fn json(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
+        body,
+    )
+        .into_response()
 }

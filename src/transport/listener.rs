@@ -37,7 +37,8 @@ pub async fn serve(listener: TcpListener, router: Router, header_timeout: Durati
         // Small messages should not wait for one another.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
-        let service = service_fn(move |request: hyper::Request<Incoming>| router.clone().oneshot(request));
+        let service =
+            service_fn(move |request: hyper::Request<Incoming>| router.clone().oneshot(request));
         let begun = drain.begun.clone();
         drain.open.spawn(async move {
             let connection = http1::Builder::new()

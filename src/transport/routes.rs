@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use super::http::{Queries, authenticate, how_to_ask};
 use super::ws::Upgrades;
 use crate::drain::Drain;
 use crate::hub::Hub;
-use crate::ingest::publish::{Refused, check};
+use crate::ingest::{Refused, check};
 use crate::metrics::Metrics;
 
 /// What the routes lead to.
@@ -57,11 +57,16 @@ impl Routes {
     }
 }
 
-async fn subscribe(State(routes): State<Arc<Routes>>, upgrade: Option<WebSocketUpgrade>) -> Response {
+async fn subscribe(
+    State(routes): State<Arc<Routes>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
     match upgrade {
-        Some(_) if routes.drain.begun.is_cancelled() => stopping(),
-        Some(upgrade) => routes.upgrades.accept(upgrade),
-        None => how_to_ask(),
+        Ok(_) if routes.drain.begun.is_cancelled() => stopping(),
+        Ok(upgrade) => routes.upgrades.accept(upgrade),
+        Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
+        Err(_) => how_to_ask(),
     }
 }
 
@@ -76,15 +81,23 @@ async fn publish(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let refuse = |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
+    let refuse =
+        |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
     match authenticate(&routes.queries.authenticator, &headers, &routes.metrics).await {
         Ok(identity) if identity.may_publish() => {}
-        Ok(_) => return refuse(StatusCode::FORBIDDEN, "this needs a key with the scope `publish`".to_owned()),
+        Ok(_) => {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                "this needs a key with the scope `publish`".to_owned(),
+            );
+        }
         Err(response) => return response,
     }
     let topic = match check(&channel, &body) {
         Ok((topic, _)) => topic,
-        Err(refused @ Refused::UnknownChannel(_)) => return refuse(StatusCode::NOT_FOUND, refused.to_string()),
+        Err(refused @ Refused::UnknownChannel(_)) => {
+            return refuse(StatusCode::NOT_FOUND, refused.to_string());
+        }
         Err(refused) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()),
     };
     match routes.hub.publish(&topic, body).await {
@@ -108,13 +121,26 @@ async fn ready(State(routes): State<Arc<Routes>>) -> Response {
 async fn metrics(State(routes): State<Arc<Routes>>) -> Response {
     routes.metrics.bus_up.set(i64::from(routes.hub.is_up()));
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], routes.metrics.encode()).into_response()
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        routes.metrics.encode(),
+    )
+        .into_response()
 }
 
 async fn not_found(State(routes): State<Arc<Routes>>) -> Response {
-    (StatusCode::NOT_FOUND, format!("Nothing is here. GraphQL is at {}\n", routes.path)).into_response()
+    (
+        StatusCode::NOT_FOUND,
+        format!("Nothing is here. GraphQL is at {}\n", routes.path),
+    )
+        .into_response()
 }
 
 fn stopping() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONNECTION, "close")], "stopping\n").into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        [(header::CONNECTION, "close")],
+        "stopping\n",
+    )
+        .into_response()
 }

@@ -150,8 +150,14 @@ mod tests {
 
     #[test]
     fn the_reasons_are_those_of_graphql_ws() {
-        assert_eq!(Close::SubscriberExists("7".to_owned()).reason(), "Subscriber for 7 already exists");
-        assert_eq!(Close::InitTimeout.reason(), "Connection initialisation timeout");
+        assert_eq!(
+            Close::SubscriberExists("7".to_owned()).reason(),
+            "Subscriber for 7 already exists"
+        );
+        assert_eq!(
+            Close::InitTimeout.reason(),
+            "Connection initialisation timeout"
+        );
         assert_eq!(Close::TooManyInits.code(), Some(4429));
     }
 }

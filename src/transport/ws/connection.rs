@@ -10,7 +10,6 @@ use axum::extract::ws::{CloseFrame, Message};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +33,7 @@ pub struct Server {
 }
 
 /// How long a connection may take, and how much.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// From the upgrade to `connection_init`.
     pub init_timeout: Duration,
@@ -108,7 +107,9 @@ impl<S: Socket> Connection<S> {
     /// From the upgrade to an identity: waits for `connection_init`, then for its check.
     async fn handshake(&mut self) -> Result<Session, Close> {
         let limit = self.server.limits.init_timeout;
-        let credentials = timeout(limit, self.await_init()).await.unwrap_or(Err(Close::InitTimeout))?;
+        let credentials = timeout(limit, self.await_init())
+            .await
+            .unwrap_or(Err(Close::InitTimeout))?;
         self.authenticate(credentials).await
     }
 
@@ -151,7 +152,11 @@ impl<S: Socket> Connection<S> {
             Err(AuthError::Forbidden) => ("forbidden", Err(Close::Forbidden)),
             Err(AuthError::Unavailable) => ("unavailable", Err(Close::Unavailable)),
         };
-        server.metrics.authentications.get_or_create(&ResultLabel { result: label }).inc();
+        server
+            .metrics
+            .authentications
+            .get_or_create(&ResultLabel { result: label })
+            .inc();
         session
     }
 
@@ -159,7 +164,9 @@ impl<S: Socket> Connection<S> {
         match message {
             ClientMessage::Subscribe { .. } => Err(Close::Unauthorized),
             ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
-            ClientMessage::ConnectionInit(_) | ClientMessage::Complete { .. } | ClientMessage::Pong => Ok(()),
+            ClientMessage::ConnectionInit(_)
+            | ClientMessage::Complete { .. }
+            | ClientMessage::Pong => Ok(()),
         }
     }
 
@@ -211,7 +218,9 @@ impl<S: Socket> Connection<S> {
     ) -> Result<(), Close> {
         match message {
             ClientMessage::ConnectionInit(_) => Err(Close::TooManyInits),
-            ClientMessage::Subscribe { id, request } => self.subscribe(id, request, session, subscriptions).await,
+            ClientMessage::Subscribe { id, request } => {
+                self.subscribe(id, request, session, subscriptions).await
+            }
             ClientMessage::Complete { id } => {
                 subscriptions.end(&id);
                 Ok(())
@@ -235,7 +244,9 @@ impl<S: Socket> Connection<S> {
         if subscriptions.running.len() >= limit {
             let message = format!("A connection may have {limit} subscriptions at a time");
             let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
-            return self.write([words::error(&id, &errors_json(&[error]))]).await;
+            return self
+                .write([words::error(&id, &errors_json(&[error]))])
+                .await;
         }
         let subscription = subscriptions.reserve(&id);
         let graphql = self.server.graphql.clone();
@@ -243,8 +254,13 @@ impl<S: Socket> Connection<S> {
         let outbox = subscriptions.outbox.clone();
         let envelope = Arc::new(words::envelope(subscription, &id));
         let mut start = async move {
-            let result = graphql.subscribe(&identity, request, &outbox, envelope).await;
-            Started { subscription, result }
+            let result = graphql
+                .subscribe(&identity, request, &outbox, envelope)
+                .await;
+            Started {
+                subscription,
+                result,
+            }
         }
         .boxed();
         // Most start on the spot. One that must wait for the bus keeps nobody waiting.
@@ -257,8 +273,15 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    async fn on_started(&mut self, started: Started, subscriptions: &mut Subscriptions) -> Result<(), Close> {
-        let Started { subscription, result } = started;
+    async fn on_started(
+        &mut self,
+        started: Started,
+        subscriptions: &mut Subscriptions,
+    ) -> Result<(), Close> {
+        let Started {
+            subscription,
+            result,
+        } = started;
         match (subscriptions.running.get_mut(&subscription), result) {
             // The client has ended it meanwhile: the membership is dropped, and what pends with it.
             (None, _) => Ok(()),
@@ -281,7 +304,11 @@ impl<S: Socket> Connection<S> {
     }
 
     /// All that is pending goes out in one write.
-    async fn send_results(&mut self, frames: &mut Vec<Frame>, subscriptions: &mut Subscriptions) -> Result<(), Close> {
+    async fn send_results(
+        &mut self,
+        frames: &mut Vec<Frame>,
+        subscriptions: &mut Subscriptions,
+    ) -> Result<(), Close> {
         for ended in frames.iter().filter_map(|frame| frame.ends) {
             if subscriptions.running.contains_key(&ended) {
                 subscriptions.forget(ended);
@@ -299,7 +326,10 @@ impl<S: Socket> Connection<S> {
     async fn ping(&mut self) -> Result<(), Close> {
         let limit = self.server.limits.write_timeout;
         let sent = self.socket.send(Message::Ping(Default::default()));
-        timeout(limit, sent).await.map_err(|_| Close::TooSlow)?.map_err(Close::from)
+        timeout(limit, sent)
+            .await
+            .map_err(|_| Close::TooSlow)?
+            .map_err(Close::from)
     }
 
     async fn write(&mut self, texts: impl IntoIterator<Item = String>) -> Result<(), Close> {
@@ -311,12 +341,18 @@ impl<S: Socket> Connection<S> {
             socket.flush().await
         };
         let limit = self.server.limits.write_timeout;
-        timeout(limit, written).await.map_err(|_| Close::TooSlow)?.map_err(Close::from)
+        timeout(limit, written)
+            .await
+            .map_err(|_| Close::TooSlow)?
+            .map_err(Close::from)
     }
 
     /// Sends the close frame, and gives the client a moment to answer it.
     async fn say_goodbye(&mut self, close: &Close) {
-        let frame = close.code().map(|code| CloseFrame { code, reason: close.reason().into() });
+        let frame = close.code().map(|code| CloseFrame {
+            code,
+            reason: close.reason().into(),
+        });
         if frame.is_none() && *close != Close::ByClient {
             return;
         }
@@ -338,7 +374,9 @@ impl<S: Socket> Connection<S> {
 fn read(message: Option<Result<Message, SocketError>>) -> Result<Option<ClientMessage>, Close> {
     match message {
         Some(Ok(Message::Text(text))) => words::decode(&text).map(Some),
-        Some(Ok(Message::Binary(_))) => Err(Close::InvalidMessage("a binary frame, messages are text".into())),
+        Some(Ok(Message::Binary(_))) => Err(Close::InvalidMessage(
+            "a binary frame, messages are text".into(),
+        )),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
         Some(Ok(Message::Close(_))) => Err(Close::ByClient),
         Some(Err(error)) => Err(error.into()),
@@ -371,7 +409,13 @@ impl Subscriptions {
     fn reserve(&mut self, id: &str) -> u64 {
         self.next += 1;
         self.by_id.insert(id.to_owned(), self.next);
-        self.running.insert(self.next, Running { id: id.to_owned(), membership: None });
+        self.running.insert(
+            self.next,
+            Running {
+                id: id.to_owned(),
+                membership: None,
+            },
+        );
         self.next
     }
 
@@ -386,7 +430,10 @@ impl Subscriptions {
 
     /// Forgets a subscription that has ended here, and gives back its id.
     fn forget(&mut self, subscription: u64) -> String {
-        let running = self.running.remove(&subscription).expect("it was just looked up");
+        let running = self
+            .running
+            .remove(&subscription)
+            .expect("it was just looked up");
         self.by_id.remove(&running.id);
         running.id
     }

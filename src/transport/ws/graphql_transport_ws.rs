@@ -19,8 +19,13 @@ pub const SUBPROTOCOL: &str = "graphql-transport-ws";
 #[derive(Debug)]
 pub enum ClientMessage {
     ConnectionInit(Credentials),
-    Subscribe { id: String, request: Request },
-    Complete { id: String },
+    Subscribe {
+        id: String,
+        request: Request,
+    },
+    Complete {
+        id: String,
+    },
     /// With its payload, as the client wrote it.
     Ping(Option<String>),
     Pong,
@@ -42,25 +47,44 @@ pub fn decode(frame: &str) -> Result<ClientMessage, Close> {
     }
     if !frame.trim_start().starts_with('{') {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(frame).is_ok();
-        return Err(invalid(if is_json { "not a JSON object" } else { "not JSON" }));
+        return Err(invalid(if is_json {
+            "not a JSON object"
+        } else {
+            "not JSON"
+        }));
     }
     let message: Message<'_> = serde_json::from_str(frame).map_err(|error| {
-        invalid(if error.is_data() { "a key appears twice" } else { "not JSON" })
+        invalid(if error.is_data() {
+            "a key appears twice"
+        } else {
+            "not JSON"
+        })
     })?;
     let kind: String = match message.kind {
-        Some(kind) => serde_json::from_str(kind.get()).map_err(|_| invalid("`type` is not a string"))?,
+        Some(kind) => {
+            serde_json::from_str(kind.get()).map_err(|_| invalid("`type` is not a string"))?
+        }
         None => return Err(invalid("`type` is missing")),
     };
     match kind.as_str() {
         "connection_init" => Ok(ClientMessage::ConnectionInit(credentials(message.payload)?)),
-        "subscribe" => Ok(ClientMessage::Subscribe { id: id(message.id)?, request: request(message.payload)? }),
-        "complete" => Ok(ClientMessage::Complete { id: id(message.id)? }),
+        "subscribe" => Ok(ClientMessage::Subscribe {
+            id: id(message.id)?,
+            request: request(message.payload)?,
+        }),
+        "complete" => Ok(ClientMessage::Complete {
+            id: id(message.id)?,
+        }),
         "ping" => {
             let payload = object_or_nothing(message.payload, "ping")?;
-            Ok(ClientMessage::Ping(payload.map(|payload| payload.get().to_owned())))
+            Ok(ClientMessage::Ping(
+                payload.map(|payload| payload.get().to_owned()),
+            ))
         }
         "pong" => object_or_nothing(message.payload, "pong").map(|_| ClientMessage::Pong),
-        "connection_ack" | "next" | "error" => Err(invalid(format!("`{kind}` is for servers to send"))),
+        "connection_ack" | "next" | "error" => {
+            Err(invalid(format!("`{kind}` is for servers to send")))
+        }
         "start" | "stop" | "connection_terminate" => Err(invalid(format!(
             "`{kind}` is of the older protocol graphql-ws (subscriptions-transport-ws), this is {SUBPROTOCOL}"
         ))),
@@ -133,39 +157,56 @@ fn request(payload: Option<&RawValue>) -> Result<Request, Close> {
     if !is_object(payload) {
         return Err(invalid("`payload` of subscribe is not an object"));
     }
-    let payload: Payload<'_> =
-        serde_json::from_str(payload.get()).map_err(|_| invalid("a key of `payload` appears twice"))?;
-    let query = payload.query.ok_or_else(|| invalid("`payload.query` is missing"))?;
-    let query = serde_json::from_str(query.get()).map_err(|_| invalid("`payload.query` is not a string"))?;
+    let payload: Payload<'_> = serde_json::from_str(payload.get())
+        .map_err(|_| invalid("a key of `payload` appears twice"))?;
+    let query = payload
+        .query
+        .ok_or_else(|| invalid("`payload.query` is missing"))?;
+    let query = serde_json::from_str(query.get())
+        .map_err(|_| invalid("`payload.query` is not a string"))?;
     let operation_name = match payload.operation_name {
-        Some(name) => {
-            serde_json::from_str(name.get()).map_err(|_| invalid("`payload.operationName` is not a string"))?
-        }
+        Some(name) => serde_json::from_str(name.get())
+            .map_err(|_| invalid("`payload.operationName` is not a string"))?,
         None => None,
     };
-    if payload.extensions.is_some_and(|extensions| !is_object(extensions)) {
+    if payload
+        .extensions
+        .is_some_and(|extensions| !is_object(extensions))
+    {
         return Err(invalid("`payload.extensions` is not an object"));
     }
     let variables = match payload.variables {
-        Some(variables) if is_object(variables) => {
-            serde_json::from_str(variables.get()).map_err(|_| invalid("`payload.variables` cannot be read"))?
-        }
+        Some(variables) if is_object(variables) => serde_json::from_str(variables.get())
+            .map_err(|_| invalid("`payload.variables` cannot be read"))?,
         Some(_) => return Err(invalid("`payload.variables` is not an object")),
         None => Variables::default(),
     };
-    Ok(Request { query, operation_name, variables })
+    Ok(Request {
+        query,
+        operation_name,
+        variables,
+    })
 }
 
 fn id(id: Option<&RawValue>) -> Result<String, Close> {
     let id = id.ok_or_else(|| invalid("`id` is missing"))?;
     let id: String = serde_json::from_str(id.get()).map_err(|_| invalid("`id` is not a string"))?;
-    if id.is_empty() { Err(invalid("`id` is empty")) } else { Ok(id) }
+    if id.is_empty() {
+        Err(invalid("`id` is empty"))
+    } else {
+        Ok(id)
+    }
 }
 
 /// `null` is nothing, as `Option` has it.
-fn object_or_nothing<'a>(payload: Option<&'a RawValue>, of: &str) -> Result<Option<&'a RawValue>, Close> {
+fn object_or_nothing<'a>(
+    payload: Option<&'a RawValue>,
+    of: &str,
+) -> Result<Option<&'a RawValue>, Close> {
     match payload {
-        Some(payload) if !is_object(payload) => Err(invalid(format!("`payload` of {of} is not an object"))),
+        Some(payload) if !is_object(payload) => {
+            Err(invalid(format!("`payload` of {of} is not an object")))
+        }
         payload => Ok(payload),
     }
 }
@@ -217,36 +258,61 @@ mod tests {
 
     #[test]
     fn a_payload_of_null_is_no_payload() {
-        assert!(matches!(decode(r#"{"type":"ping","payload":null}"#), Ok(ClientMessage::Ping(None))));
-        assert!(matches!(decode(r#"{"type":"connection_init","payload":null}"#), Ok(ClientMessage::ConnectionInit(_))));
+        assert!(matches!(
+            decode(r#"{"type":"ping","payload":null}"#),
+            Ok(ClientMessage::Ping(None))
+        ));
+        assert!(matches!(
+            decode(r#"{"type":"connection_init","payload":null}"#),
+            Ok(ClientMessage::ConnectionInit(_))
+        ));
         let subscribe = r#"{"type":"subscribe","id":"1","payload":{"query":"q","operationName":null,"variables":null,"extensions":null}}"#;
-        assert!(matches!(decode(subscribe), Ok(ClientMessage::Subscribe { .. })));
+        assert!(matches!(
+            decode(subscribe),
+            Ok(ClientMessage::Subscribe { .. })
+        ));
     }
 
     #[test]
     fn credentials_are_taken_from_the_payload() {
         let frame = r#"{"type":"connection_init","payload":{"X-API-KEY":"blink_x","authorization":"Bearer y"}}"#;
-        let Ok(ClientMessage::ConnectionInit(credentials)) = decode(frame) else { panic!("no init") };
+        let Ok(ClientMessage::ConnectionInit(credentials)) = decode(frame) else {
+            panic!("no init")
+        };
         assert_eq!(credentials.api_key.unwrap().expose_secret(), "blink_x");
         assert_eq!(credentials.bearer.unwrap().expose_secret(), "Bearer y");
     }
 
     #[test]
     fn a_credential_that_is_not_a_string_is_not_an_absent_one() {
-        let Ok(ClientMessage::ConnectionInit(credentials)) = decode(r#"{"type":"connection_init","payload":{"X-API-KEY":7}}"#) else { panic!("no init") };
+        let Ok(ClientMessage::ConnectionInit(credentials)) =
+            decode(r#"{"type":"connection_init","payload":{"X-API-KEY":7}}"#)
+        else {
+            panic!("no init")
+        };
         assert_eq!(credentials.api_key.unwrap().expose_secret(), "7");
     }
 
     #[test]
     fn a_pong_carries_the_payload_of_its_ping_untouched() {
-        let Ok(ClientMessage::Ping(payload)) = decode(r#"{"type":"ping","payload":{ "b":1.0, "a":[] }}"#) else { panic!("no ping") };
-        assert_eq!(pong(payload.as_deref()), r#"{"type":"pong","payload":{ "b":1.0, "a":[] }}"#);
+        let Ok(ClientMessage::Ping(payload)) =
+            decode(r#"{"type":"ping","payload":{ "b":1.0, "a":[] }}"#)
+        else {
+            panic!("no ping")
+        };
+        assert_eq!(
+            pong(payload.as_deref()),
+            r#"{"type":"pong","payload":{ "b":1.0, "a":[] }}"#
+        );
     }
 
     #[test]
     fn ids_are_escaped() {
         let envelope = envelope(1, "a\"b");
-        assert_eq!(&*envelope.before, r#"{"id":"a\"b","type":"next","payload":"#);
+        assert_eq!(
+            &*envelope.before,
+            r#"{"id":"a\"b","type":"next","payload":"#
+        );
         assert_eq!(&*envelope.complete, r#"{"id":"a\"b","type":"complete"}"#);
     }
 

@@ -43,9 +43,19 @@ const BUFFER_BYTES: usize = 4096;
 const WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 impl Upgrades {
-    pub fn new(server: Arc<Server>, message_bytes: usize, connections: usize, open: TaskTracker) -> Self {
+    pub fn new(
+        server: Arc<Server>,
+        message_bytes: usize,
+        connections: usize,
+        open: TaskTracker,
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Upgrades { server, message_bytes, permits, open }
+        Upgrades {
+            server,
+            message_bytes,
+            permits,
+            open,
+        }
     }
 
     /// Answers an upgrade request, and lets the connection live.
@@ -55,7 +65,11 @@ impl Upgrades {
     pub fn accept(&self, upgrade: WebSocketUpgrade) -> Response {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             self.server.metrics.connections_refused.inc();
-            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "too many connections\n")
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                [(header::RETRY_AFTER, "5")],
+                "too many connections\n",
+            )
                 .into_response();
         };
         let upgrade = upgrade
@@ -73,13 +87,24 @@ impl Upgrades {
             .on_upgrade(move |socket| {
                 async move {
                     let _counted = (permit, token);
-                    let label = ProtocolLabel { protocol: SUBPROTOCOL };
+                    let label = ProtocolLabel {
+                        protocol: SUBPROTOCOL,
+                    };
                     let _open = Held::new(&server.metrics.connections.get_or_create(&label));
                     let since = Instant::now();
                     let metrics = server.metrics.clone();
                     let connection = Connection::new(socket::of_axum(socket), server);
-                    let close = if is_acceptable { connection.run().await } else { connection.refuse().await };
-                    metrics.closes.get_or_create(&ReasonLabel { reason: close.name() }).inc();
+                    let close = if is_acceptable {
+                        connection.run().await
+                    } else {
+                        connection.refuse().await
+                    };
+                    metrics
+                        .closes
+                        .get_or_create(&ReasonLabel {
+                            reason: close.name(),
+                        })
+                        .inc();
                     tracing::info!(
                         close.code = close.code(),
                         close.reason = close.name(),

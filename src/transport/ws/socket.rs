@@ -14,7 +14,10 @@ pub trait Socket:
 }
 
 impl<S> Socket for S where
-    S: Stream<Item = Result<Message, SocketError>> + Sink<Message, Error = SocketError> + Unpin + Send
+    S: Stream<Item = Result<Message, SocketError>>
+        + Sink<Message, Error = SocketError>
+        + Unpin
+        + Send
 {
 }
 
@@ -32,16 +35,23 @@ pub enum SocketError {
 
 /// A WebSocket of axum as a [`Socket`].
 pub fn of_axum(socket: WebSocket) -> impl Socket {
-    socket.sink_map_err(|error| SocketError::of(&error)).map_err(|error| SocketError::of(&error))
+    socket
+        .sink_map_err(|error| SocketError::of(&error))
+        .map_err(|error| SocketError::of(&error))
 }
 
 impl SocketError {
     fn of(error: &axum::Error) -> Self {
         use tungstenite::Error;
-        match error.source().and_then(|cause| cause.downcast_ref::<Error>()) {
+        match error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<Error>())
+        {
             Some(Error::Capacity(_)) => SocketError::TooBig,
             Some(Error::Utf8(_)) => SocketError::NotUtf8,
-            Some(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => SocketError::Gone,
+            Some(Error::Protocol(
+                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            )) => SocketError::Gone,
             Some(Error::Protocol(_)) => SocketError::Protocol,
             _ => SocketError::Gone,
         }

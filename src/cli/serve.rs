@@ -1,0 +1,260 @@
+//! `tidings serve`: puts the parts together, and takes them apart again. Read this first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Directory;
+use crate::auth::{Authenticator, KeyRing};
+use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
+use crate::config::Settings;
+use crate::demo::{Demo, DemoInvoice};
+use crate::drain::Drain;
+use crate::graphql::{Graphql, RequestLimits, Sources};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::redis_link::RedisLink;
+use crate::retained::{MemoryRetained, RedisRetained, Retained};
+use crate::store::{Store, refresh};
+use crate::telemetry;
+use crate::topic::Topic;
+use crate::transport::http::Queries;
+use crate::transport::listener;
+use crate::transport::routes::Routes;
+use crate::transport::ws::{Server, Upgrades};
+
+/// How long to wait for the bus before the first client is let in. A bus that is away then is said
+/// so, and served without.
+const BUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Serves until it is told to stop by SIGTERM or SIGINT.
+pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<()> {
+    telemetry::start(&settings.log);
+    let listener = TcpListener::bind(settings.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
+    let address = listener.local_addr()?;
+    let metrics = Arc::<Metrics>::default();
+    let drain = Drain::default();
+    let background = TaskTracker::new();
+
+    let Outside {
+        bus,
+        inbox,
+        retained,
+        store,
+    } = outside(&settings, is_demo)?;
+    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
+    let stopped = drain.begun.child_token();
+    background.spawn(refresh(
+        store.clone(),
+        ring.clone(),
+        directory.clone(),
+        stopped,
+    ));
+
+    let prices_for = settings.retained.prices_for;
+    let hub = Hub::new(
+        bus,
+        retained,
+        settings.hub.clone(),
+        prices_for,
+        metrics.clone(),
+    );
+    // Not the drain's token: results go out until the last connection has gone.
+    let hub_stopped = tokio_util::sync::CancellationToken::new();
+    background.spawn(hub.clone().run(inbox, hub_stopped.clone()));
+    let pinned = hub.pin(price_topics(&settings));
+    if timeout(BUS_PATIENCE, pinned).await.is_err() || !hub.is_up() {
+        tracing::warn!("the bus is away: serving without events until it is there");
+    }
+
+    let routes = routes(&settings, &hub, &ring, directory, &metrics, &drain);
+    let accepting = tokio::spawn(listener::serve(
+        listener,
+        routes.router(),
+        settings.server.header_timeout,
+        drain.clone(),
+    ));
+    if is_demo {
+        let demo = Demo::new(&store, &settings.auth.key_prefix, hub.clone()).await?;
+        ring.loaded().await;
+        tokio::spawn(run_demo(demo, address, settings.server.path.clone()));
+    }
+    tracing::info!(%address, path = settings.server.path, "listening");
+
+    drain.on_signal().await?;
+    accepting.await?;
+    drain.finish(settings.server.shutdown_grace).await;
+    hub_stopped.cancel();
+    background.close();
+    background.wait().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What reaches beyond this process, or stands in for it.
+struct Outside {
+    bus: Bus,
+    inbox: Inbox,
+    retained: Retained,
+    store: Store,
+}
+
+fn outside(settings: &Settings, is_demo: bool) -> anyhow::Result<Outside> {
+    match &settings.bus {
+        BusConfig::Memory => {
+            let (bus, inbox) = MemoryBus::new();
+            let retained = Retained::Memory(MemoryRetained::new(&settings.retained));
+            let store = if is_demo {
+                Store::in_memory()?
+            } else {
+                super::store(settings)?
+            };
+            Ok(Outside {
+                bus: Bus::Memory(bus),
+                inbox,
+                retained,
+                store,
+            })
+        }
+        BusConfig::Redis { .. } if is_demo => {
+            anyhow::bail!(
+                "the demo makes prices and payments up: it keeps to itself, and does not go with Redis"
+            )
+        }
+        BusConfig::Redis { url } => {
+            let link = RedisLink::new(url, &settings.redis)?;
+            let (bus, inbox) = RedisBus::start(settings.redis.clone(), link.clone());
+            let retained = Retained::Redis(RedisRetained::start(&settings.retained, link.clone()));
+            Ok(Outside {
+                bus: Bus::Redis(bus),
+                inbox,
+                retained,
+                store: Store::redis(link),
+            })
+        }
+    }
+}
+
+/// Prices are watched always, so that there is a last one to tell to whoever asks first.
+fn price_topics(settings: &Settings) -> Vec<Topic> {
+    let currencies = settings.prices.currencies.iter().copied();
+    currencies
+        .flat_map(|currency| [Topic::Price(currency), Topic::UserPrice(currency)])
+        .collect()
+}
+
+fn routes(
+    settings: &Settings,
+    hub: &Arc<Hub>,
+    ring: &Arc<KeyRing>,
+    directory: Arc<Directory>,
+    metrics: &Arc<Metrics>,
+    drain: &Drain,
+) -> Routes {
+    let limits = &settings.limits;
+    let authenticator = Authenticator::new(settings.auth.clone(), ring.clone());
+    let sources = Sources {
+        hub: hub.clone(),
+        directory,
+        currencies: settings.prices.currencies.clone().into(),
+        default_display_currency: settings.prices.default_display_currency,
+        complete_when_final: settings.invoices.complete_when_final,
+        enforce_scopes: settings.auth.enforce_scopes,
+    };
+    let request_limits = RequestLimits {
+        depth: limits.depth,
+        complexity: limits.complexity,
+        documents: limits.documents as u64,
+    };
+    let graphql = Arc::new(Graphql::new(sources, request_limits));
+    let server = Arc::new(Server {
+        graphql: graphql.clone(),
+        authenticator: authenticator.clone(),
+        limits: limits.of_connection(),
+        metrics: metrics.clone(),
+        drain: drain.begun.clone(),
+    });
+    Routes {
+        path: settings.server.path.clone(),
+        upgrades: Upgrades::new(
+            server,
+            limits.message_bytes,
+            limits.connections,
+            drain.open.clone(),
+        ),
+        queries: Queries {
+            graphql,
+            authenticator,
+            metrics: metrics.clone(),
+        },
+        hub: hub.clone(),
+        metrics: metrics.clone(),
+        drain: drain.clone(),
+        message_bytes: limits.message_bytes,
+    }
+}
+
+/// Publishes made-up events, and says what to paste where.
+async fn run_demo(demo: Demo, address: std::net::SocketAddr, path: String) {
+    let (invoices, mut made) = mpsc::channel(1);
+    let key = demo.key.expose_secret().to_owned();
+    let account = demo.account;
+    tokio::spawn(demo.run(invoices));
+    let Some(invoice) = made.recv().await else {
+        return;
+    };
+    let _ = super::print(&banner(
+        address,
+        &path,
+        &key,
+        &account.to_string(),
+        &invoice,
+    ));
+    while let Some(invoice) = made.recv().await {
+        let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
+    }
+}
+
+fn banner(
+    address: std::net::SocketAddr,
+    path: &str,
+    key: &str,
+    account: &str,
+    invoice: &DemoInvoice,
+) -> String {
+    format!(
+        r#"
+Tidings {version}, a demo: prices and payments are made up, and nothing is kept.
+
+  WebSocket     ws://{address}{path}     subprotocol graphql-transport-ws
+  Queries       POST http://{address}{path}
+  API key       {key}
+  Account       {account}
+  Invoice       {request}
+                (pending for 15 seconds, then paid)
+
+In another terminal:
+
+  websocat -v --protocol graphql-transport-ws ws://{address}{path}
+
+and then, line by line:
+
+  {{"type":"connection_init","payload":{{"X-API-KEY":"{key}"}}}}
+  {{"id":"1","type":"subscribe","payload":{{"query":"subscription {{ realtimePrice(input: {{ currency: \"EUR\" }}) {{ realtimePrice {{ timestamp btcSatPrice {{ base offset }} }} errors {{ message }} }} }}"}}}}
+  {{"id":"2","type":"subscribe","payload":{{"query":"subscription {{ myUpdates {{ update {{ type: __typename ... on LnUpdate {{ status transaction {{ settlementAmount }} }} ... on OnChainUpdate {{ txNotificationType transaction {{ status settlementAmount }} }} ... on IntraLedgerUpdate {{ transaction {{ settlementAmount }} }} }} }} }}"}}}}
+  {{"id":"3","type":"subscribe","payload":{{"query":"subscription {{ lnInvoicePaymentStatusByPaymentRequest(input: {{ paymentRequest: \"{request}\" }}) {{ status paymentPreimage errors {{ message }} }} }}"}}}}
+  {{"id":"1","type":"complete"}}
+
+"#,
+        version = env!("CARGO_PKG_VERSION"),
+        request = invoice.payment_request,
+    )
+}

@@ -1,0 +1,353 @@
+//! Made-up events for a first look: prices that move, and an account that receives payments.
+//!
+//! They are published like a producer's, on the same channels, in the bodies of Blink's back end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::secp256k1::{Secp256k1, SecretKey};
+use jiff::Timestamp;
+use lightning_invoice::{Currency as Network, InvoiceBuilder, PaymentSecret};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{interval, sleep};
+use uuid::Uuid;
+
+use crate::accounts::{Account, AccountLevel, Wallet};
+use crate::auth::{ApiKey, KeyPrefix, KeyRecord, Scope};
+use crate::currency::CurrencyDetails;
+use crate::event::WalletCurrency;
+use crate::hub::Hub;
+use crate::store::{Store, StoreError};
+use crate::topic::{AccountId, Currency, PaymentHash, Topic};
+
+/// How often prices move.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two payments to the account.
+const PAYMENT: Duration = Duration::from_secs(4);
+/// From a payment's being seen on-chain to its confirmation.
+const CONFIRMATION: Duration = Duration::from_secs(2);
+/// From an invoice's making to its payment, and from there to the next invoice.
+const INVOICE: Duration = Duration::from_secs(15);
+
+/// What one bitcoin costs at first, in each currency.
+const PRICES: [(&str, f64); 5] = [
+    ("USD", 97_250.0),
+    ("EUR", 92_100.0),
+    ("CRC", 49_350_000.0),
+    ("JPY", 15_020_000.0),
+    ("KWD", 29_900.0),
+];
+
+/// Whose events these are, and the key to them.
+pub struct Demo {
+    pub account: AccountId,
+    /// With the scopes `read` and `publish`.
+    pub key: SecretString,
+    btc_wallet: Uuid,
+    hub: Arc<Hub>,
+}
+
+/// An invoice that is going to be paid.
+#[derive(Clone, Debug)]
+pub struct DemoInvoice {
+    pub payment_request: String,
+    pub payment_hash: PaymentHash,
+    preimage: String,
+    amount_sat: u64,
+}
+
+impl Demo {
+    /// Makes the account and its key.
+    pub async fn new(store: &Store, prefix: &KeyPrefix, hub: Arc<Hub>) -> Result<Self, StoreError> {
+        let (account, btc_wallet): (AccountId, _) = (Uuid::new_v4().into(), Uuid::new_v4());
+        let wallet = |id, currency, balance| Wallet {
+            id,
+            currency,
+            balance: Some(balance),
+            pending_incoming_balance: Some(0),
+        };
+        let wallets = vec![
+            wallet(btc_wallet, WalletCurrency::Btc, 210_000),
+            wallet(Uuid::new_v4(), WalletCurrency::Usd, 5_000),
+        ];
+        let directory_entry = Account {
+            id: account,
+            username: Some("demo".to_owned()),
+            display_currency: Currency::USD,
+            level: AccountLevel::One,
+            default_wallet_id: btc_wallet,
+            wallets,
+        };
+        store.put_accounts(&[directory_entry]).await?;
+        let key = ApiKey::generate().expect("the system has random numbers");
+        let record = KeyRecord {
+            id: Uuid::new_v4(),
+            name: Some("demo".to_owned()),
+            account,
+            scopes: [Scope::Read, Scope::Publish].into_iter().collect(),
+            digest: key.digest(),
+            created_at: Timestamp::now(),
+            expires_at: None,
+            revoked_at: None,
+        };
+        store.add_key(&record).await?;
+        Ok(Demo {
+            account,
+            key: key.reveal(prefix),
+            btc_wallet,
+            hub,
+        })
+    }
+
+    /// Publishes until it is dropped. Each new invoice is told on `invoices`.
+    pub async fn run(self, invoices: mpsc::Sender<DemoInvoice>) {
+        tokio::join!(
+            self.move_prices(),
+            self.receive_payments(),
+            self.pay_invoices(invoices)
+        );
+    }
+
+    async fn move_prices(&self) {
+        let mut prices =
+            PRICES.map(|(code, price)| (Currency::parse(code).expect("a code"), price));
+        let mut tick = interval(TICK);
+        loop {
+            tick.tick().await;
+            let dollars = prices[0].1;
+            for (currency, price) in &mut prices {
+                *price *= 1.0 + (random_unit() - 0.5) / 500.0;
+                let payload = price_payload(*currency, *price, dollars);
+                self.publish(Topic::Price(*currency), &payload).await;
+                if *currency == Currency::USD {
+                    self.publish(Topic::UserPrice(*currency), &json!({ "price": payload }))
+                        .await;
+                }
+                self.publish(
+                    Topic::UserPrice(*currency),
+                    &json!({ "realtimePrice": payload }),
+                )
+                .await;
+            }
+        }
+    }
+
+    async fn receive_payments(&self) {
+        let topic = || Topic::Account(self.account);
+        for turn in 0u64.. {
+            sleep(PAYMENT).await;
+            let sats = 1_000 + (random_unit() * 99_000.0) as u64;
+            match turn % 3 {
+                0 => {
+                    let preimage = random_bytes();
+                    let hash = sha256::Hash::hash(&preimage).to_string();
+                    self.publish(topic(), &self.ln_receipt(&hash, &hex(&preimage), sats))
+                        .await;
+                }
+                1 => {
+                    let hash = hex(&random_bytes());
+                    for (notification, status) in [
+                        ("onchain_receipt_pending", "pending"),
+                        ("onchain_receipt", "success"),
+                    ] {
+                        let update = self.on_chain_receipt(&hash, notification, status, sats);
+                        self.publish(topic(), &update).await;
+                        if status == "pending" {
+                            sleep(CONFIRMATION).await;
+                        }
+                    }
+                }
+                _ => self.publish(topic(), &self.intraledger_receipt(sats)).await,
+            }
+        }
+    }
+
+    async fn pay_invoices(&self, invoices: mpsc::Sender<DemoInvoice>) {
+        loop {
+            let invoice = DemoInvoice::make(2_100);
+            let topic = Topic::Invoice(invoice.payment_hash.clone());
+            let pending = json!({
+                "paymentHash": invoice.payment_hash.as_str(),
+                "paymentRequest": invoice.payment_request,
+                "status": "Pending",
+            });
+            self.publish(topic.clone(), &pending).await;
+            let _ = invoices.send(invoice.clone()).await;
+            sleep(INVOICE).await;
+            // As Blink's core says it: without the request.
+            let paid = json!({
+                "paymentHash": invoice.payment_hash.as_str(),
+                "paymentPreimage": invoice.preimage,
+                "status": "Paid",
+            });
+            self.publish(topic, &paid).await;
+            let receipt = self.ln_receipt(
+                invoice.payment_hash.as_str(),
+                &invoice.preimage,
+                invoice.amount_sat,
+            );
+            self.publish(Topic::Account(self.account), &receipt).await;
+            sleep(INVOICE).await;
+        }
+    }
+
+    async fn publish(&self, topic: Topic, body: &Value) {
+        if let Err(away) = self.hub.publish(&topic, body.to_string().into()).await {
+            tracing::debug!("a demo event was not published: {away}");
+        }
+    }
+
+    fn ln_receipt(&self, hash: &str, preimage: &str, sats: u64) -> Value {
+        let via = json!({ "type": "lightning", "paymentHash": hash, "pubkey": "" });
+        let settlement = json!({ "type": "lightning", "revealedPreImage": preimage });
+        json!({ "invoice": {
+            "walletId": self.btc_wallet,
+            "paymentHash": hash,
+            "status": "Paid",
+            "transaction": self.transaction(via, settlement, "success", sats),
+        }})
+    }
+
+    fn on_chain_receipt(&self, hash: &str, notification: &str, status: &str, sats: u64) -> Value {
+        let via =
+            json!({ "type": "onchain", "address": "bcrt1qdemodemodemodemodemodemodemodemodemod" });
+        let settlement = json!({ "type": "onchain", "transactionHash": hash, "vout": 0 });
+        json!({ "transaction": {
+            "walletId": self.btc_wallet,
+            "txNotificationType": notification,
+            "amount": sats,
+            "currency": "BTC",
+            "displayAmount": display_amount(sats),
+            "displayCurrency": "USD",
+            "txHash": hash,
+            "transaction": self.transaction(via, settlement, status, sats),
+        }})
+    }
+
+    fn intraledger_receipt(&self, sats: u64) -> Value {
+        let via = json!({ "type": "intraledger", "counterPartyWalletId": Uuid::new_v4(), "counterPartyUsername": "alice" });
+        json!({ "intraLedger": {
+            "walletId": self.btc_wallet,
+            "txNotificationType": "intra_ledger_receipt",
+            "amount": sats,
+            "currency": "BTC",
+            "displayAmount": display_amount(sats),
+            "displayCurrency": "USD",
+            "sats": sats,
+            "transaction": self.transaction(via.clone(), via, "success", sats),
+        }})
+    }
+
+    fn transaction(
+        &self,
+        initiation_via: Value,
+        settlement_via: Value,
+        status: &str,
+        sats: u64,
+    ) -> Value {
+        json!({
+            "createdAt": Timestamp::now().to_string(),
+            "id": hex(&random_bytes()[..12]),
+            "walletId": self.btc_wallet,
+            "initiationVia": initiation_via,
+            "settlementVia": settlement_via,
+            "memo": null,
+            "settlementAmount": sats,
+            "settlementFee": 0,
+            "settlementCurrency": "BTC",
+            "settlementDisplayAmount": display_amount(sats),
+            "settlementDisplayFee": "0.00",
+            "settlementDisplayPrice": { "base": "97250000000", "offset": "12", "displayCurrency": "USD", "walletCurrency": "BTC" },
+            "status": status,
+        })
+    }
+}
+
+impl DemoInvoice {
+    /// Makes an invoice of the network `regtest`, on which nobody loses money.
+    fn make(amount_sat: u64) -> Self {
+        let preimage = random_bytes();
+        let hash = sha256::Hash::hash(&preimage);
+        let node = loop {
+            // All but a handful of 32-byte numbers are keys.
+            if let Ok(key) = SecretKey::from_slice(&random_bytes()) {
+                break key;
+            }
+        };
+        let invoice = InvoiceBuilder::new(Network::Regtest)
+            .description("Tidings demo".to_owned())
+            .amount_milli_satoshis(amount_sat * 1000)
+            .payment_hash(hash)
+            .payment_secret(PaymentSecret(random_bytes()))
+            .current_timestamp()
+            .min_final_cltv_expiry_delta(144)
+            .build_signed(|message| Secp256k1::new().sign_ecdsa_recoverable(message, &node))
+            .expect("all that an invoice must have is there");
+        DemoInvoice {
+            payment_request: invoice.to_string(),
+            payment_hash: PaymentHash::parse(&hash.to_string())
+                .expect("a hash prints as 64 hex digits"),
+            preimage: hex(&preimage),
+            amount_sat,
+        }
+    }
+}
+
+/// As Blink's trigger publishes it: the price server's price is a 32-bit float.
+fn price_payload(currency: Currency, price: f64, dollars: f64) -> Value {
+    let exact = |price: f64| f64::from(price as f32);
+    let details = CurrencyDetails::of(currency);
+    json!({
+        "timestamp": Timestamp::now().to_string(),
+        "currency": {
+            "code": details.code,
+            "symbol": details.symbol,
+            "name": details.name,
+            "flag": details.flag,
+            "fractionDigits": details.fraction_digits,
+            "countryCodes": [],
+        },
+        "displayCurrency": currency.code(),
+        "pricePerSat": exact(price) / 1e8,
+        "pricePerUsdCent": if currency == Currency::USD { 0.01 } else { exact(price) / exact(dollars) / 100.0 },
+    })
+}
+
+fn display_amount(sats: u64) -> String {
+    format!("{:.2}", sats as f64 * PRICES[0].1 / 1e8)
+}
+
+fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    bytes
+}
+
+/// From 0 to 1.
+fn random_unit() -> f64 {
+    let bytes = random_bytes();
+    let number = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    f64::from(number) / f64::from(u32::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bolt11::PaymentRequest;
+
+    #[test]
+    fn a_demo_invoice_is_a_real_one() {
+        let invoice = DemoInvoice::make(2_100);
+        let decoded = PaymentRequest::decode(&invoice.payment_request).unwrap();
+        assert_eq!(decoded.payment_hash, invoice.payment_hash);
+        let strict: lightning_invoice::Bolt11Invoice = invoice.payment_request.parse().unwrap();
+        assert_eq!(strict.amount_milli_satoshis(), Some(2_100_000));
+    }
+}

@@ -1,0 +1,5 @@
+//! What comes in from outside, on its way to the bus.
+
+mod publish;
+
+pub use self::publish::{Refused, check};
