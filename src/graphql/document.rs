@@ -12,18 +12,18 @@ use async_graphql::{Name, Pos, Positioned, Variables};
 use super::response::GraphqlError;
 
 /// Parsed documents by their text. Parsing and validating cost about as much as ten results.
-pub struct Documents(moka::sync::Cache<Arc<str>, Arc<Parsed>>);
+pub(super) struct Documents(moka::sync::Cache<Arc<str>, Arc<Parsed>>);
 
 type Parsed = Result<ExecutableDocument, GraphqlError>;
 
 impl Documents {
     /// A cache of at most this many documents.
-    pub fn new(limit: u64) -> Self {
+    pub(super) fn new(limit: u64) -> Self {
         Documents(moka::sync::Cache::new(limit))
     }
 
     /// The parsed document, or its syntax error.
-    pub fn parse(&self, text: &str) -> Arc<Parsed> {
+    pub(super) fn parse(&self, text: &str) -> Arc<Parsed> {
         if let Some(parsed) = self.0.get(text) {
             return parsed;
         }
@@ -50,7 +50,7 @@ fn one_line(message: &str) -> String {
 }
 
 /// The operation that a request means; `None` if it cannot be identified.
-pub fn operation<'a>(
+pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Option<(Option<&'a Name>, &'a Positioned<OperationDefinition>)> {
@@ -73,7 +73,7 @@ pub fn operation<'a>(
 }
 
 /// A subscription with its fragments at the root laid flat.
-pub struct Subscription {
+pub(super) struct Subscription {
     /// What is executed: this one operation, whose root is one plain field.
     pub document: ExecutableDocument,
     /// The root field, as selected.
@@ -85,7 +85,7 @@ pub struct Subscription {
 /// GraphQL, section 5.2.3: a subscription has exactly one root field, and it is not introspective.
 /// Fragments at the root are laid flat because `async-graphql` delivers nothing for them; what
 /// cannot be laid flat (an unknown fragment, a cycle, another type) stays, for validation to report.
-pub fn subscription(
+pub(super) fn subscription(
     whole: &ExecutableDocument,
     name: Option<&Name>,
     operation: &Positioned<OperationDefinition>,

@@ -17,7 +17,7 @@ use crate::hub::InvoiceTerms;
 use crate::topic;
 
 /// The root of queries.
-pub struct Query;
+pub(super) struct Query;
 
 #[Object(name = "Query")]
 impl Query {

@@ -22,7 +22,7 @@ use crate::hub::{InvoiceTerms, Plan, Render, Rendered, SnapshotFn};
 use crate::topic::Topic;
 
 /// Given to the resolver of a subscription field: who asks and how, and where the answer goes.
-pub struct Asking {
+pub(super) struct Asking {
     /// As whom the operation runs.
     pub identity: Identity,
     pub origins: Origins,
@@ -31,7 +31,7 @@ pub struct Asking {
 }
 
 /// What a subscription field needs, once its arguments are understood.
-pub struct Need {
+pub(super) struct Need {
     pub topics: smallvec::SmallVec<[Topic; 2]>,
     pub snapshot: SnapshotFn,
     pub invoice: Option<InvoiceTerms>,
@@ -40,7 +40,7 @@ pub struct Need {
 }
 
 /// The events of one running subscription. It never ends by itself.
-pub struct Feed(Arc<Mutex<Queue>>);
+pub(super) struct Feed(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
 struct Queue {
@@ -49,14 +49,14 @@ struct Queue {
 }
 
 /// Renders events through a running execution.
-pub struct Renderer {
+pub(super) struct Renderer {
     results: BoxStream<'static, Response>,
     queue: Arc<Mutex<Queue>>,
     completes: bool,
 }
 
 /// How an execution began.
-pub enum Begun {
+pub(super) enum Begun {
     Runs(Plan),
     /// The field was resolved to an error.
     Failed(Response),
@@ -69,7 +69,7 @@ const POLLS: usize = 64;
 
 impl Asking {
     /// Says what the field needs, and gives the events that it will get. It is asked once.
-    pub fn answer(&self, need: Need) -> Feed {
+    pub(super) fn answer(&self, need: Need) -> Feed {
         let answer = self
             .answer
             .lock()
@@ -102,7 +102,7 @@ impl Stream for Feed {
 }
 
 /// Starts an execution: runs it until its field's resolver has said what it needs, or failed.
-pub async fn begin(
+pub(super) async fn begin(
     identity: Identity,
     origins: Origins,
     execute: impl FnOnce(Arc<Asking>) -> BoxStream<'static, Response>,

@@ -24,19 +24,19 @@ use crate::hub::{Hub, InvoiceTerms, Scope, Snapshot, SnapshotFn};
 use crate::topic::{self, Currency, Topic};
 
 /// The root of subscriptions.
-pub struct Subscription;
+pub(super) struct Subscription;
 
 /// Whether values of the root field's `input` were written in the document or in the variables:
 /// some messages of the original differ.
 #[derive(Clone, Copy, Debug)]
-pub struct Origins {
+pub(super) struct Origins {
     pub amount: Origin,
     pub currency: Origin,
 }
 
 impl Origins {
     /// Where the arguments of a field were written.
-    pub fn of(field: &Field) -> Self {
+    pub(super) fn of(field: &Field) -> Self {
         // Every variable becomes a value that no document can hold.
         let variable = || Value::Binary(Default::default());
         let input = field.get_argument("input").map(|input| input.node.clone());
@@ -56,7 +56,7 @@ impl Origins {
 
 /// Who may share a rendering of a root field. A field that is forgotten here is everybody's, and so
 /// runs as nobody: it can show no one what is another's.
-pub fn scope_of(field: &str, identity: &Identity) -> Scope {
+pub(super) fn scope_of(field: &str, identity: &Identity) -> Scope {
     match field {
         "myUpdates" => Scope::Only(identity.clone()),
         _ => Scope::Everybody,

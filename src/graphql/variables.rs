@@ -14,7 +14,7 @@ use async_graphql::{Name, Positioned, Value, Variables};
 use super::response::GraphqlError;
 
 /// The input types of a schema.
-pub struct InputTypes(HashMap<String, InputType>);
+pub(super) struct InputTypes(HashMap<String, InputType>);
 
 enum InputType {
     Enum(Vec<String>),
@@ -29,7 +29,7 @@ struct InputField {
 
 impl InputTypes {
     /// Reads them from a schema's SDL.
-    pub fn of_sdl(sdl: &str) -> Self {
+    pub(super) fn of_sdl(sdl: &str) -> Self {
         let document: ServiceDocument =
             async_graphql::parser::parse_schema(sdl).expect("the schema prints SDL");
         let types = document.definitions.into_iter().filter_map(|definition| {
@@ -61,7 +61,7 @@ impl InputTypes {
     }
 
     /// The values of an operation's variables, with defaults; or what is wrong with each.
-    pub fn coerce(
+    pub(super) fn coerce(
         &self,
         definitions: &[Positioned<VariableDefinition>],
         given: &Variables,
