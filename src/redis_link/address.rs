@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -36,13 +38,16 @@ pub enum BadAddress {
     Fragment,
     #[error("the URL of redis: {0}")]
     Redis(#[source] redis::RedisError),
+    #[error("the certificates of the authority of redis: {0}")]
+    Authority(#[source] pem::Error),
     #[error("TLS: {0}")]
     Tls(#[source] rustls::Error),
 }
 
 impl RedisAddress {
-    /// Reads `redis[s]://[[user]:password@]host[:port][/db]`.
-    pub fn of_url(url: &Url) -> Result<Self, BadAddress> {
+    /// Reads `redis[s]://[[user]:password@]host[:port][/db]`. A `rediss` is trusted if its
+    /// certificate is signed by the authority in `ca_file`, or without one by any public authority.
+    pub fn of_url(url: &Url, ca_file: Option<&Path>) -> Result<Self, BadAddress> {
         if url.fragment().is_some() {
             return Err(BadAddress::Fragment);
         }
@@ -61,7 +66,7 @@ impl RedisAddress {
             return Err(BadAddress::Scheme);
         };
         Ok(RedisAddress {
-            tls: tls.then(|| secured(&host)).transpose()?,
+            tls: tls.then(|| secured(&host, ca_file)).transpose()?,
             host,
             port,
             settings: info.redis_settings().clone(),
@@ -105,11 +110,23 @@ impl fmt::Debug for RedisAddress {
 }
 
 /// The provider is named here, not looked up: it does not matter what the process has installed.
-fn secured(host: &str) -> Result<(TlsConnector, ServerName<'static>), BadAddress> {
+fn secured(
+    host: &str,
+    ca_file: Option<&Path>,
+) -> Result<(TlsConnector, ServerName<'static>), BadAddress> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| BadAddress::Host)?;
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(BadAddress::Authority)?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(BadAddress::Authority)?;
+                roots.add(certificate).map_err(BadAddress::Tls)?;
+            }
+        }
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -124,7 +141,7 @@ mod tests {
     use super::*;
 
     fn address(url: &str) -> Result<RedisAddress, BadAddress> {
-        RedisAddress::of_url(&Url::parse(url).unwrap())
+        RedisAddress::of_url(&Url::parse(url).unwrap(), None)
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub use self::address::{BadAddress, RedisAddress, Wire};
 pub use self::backoff::Backoff;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub struct RedisConfig {
     pub reconnect_max: Duration,
     /// Channels a SUBSCRIBE. At most two such batches wait for their confirmation.
     pub resubscribe_batch: NonZeroUsize,
+    /// The authority (PEM) that signed the certificate of a `rediss://`; absent if it is a public
+    /// one.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The command connection of this process. Cheap to clone; all clones share one connection.
@@ -73,7 +77,7 @@ pub enum Unavailable {
 impl RedisLink {
     /// A link to the Redis at `redis://…` or `rediss://…`. Connects to nothing yet.
     pub fn new(url: &Url, config: &RedisConfig) -> Result<Self, BadAddress> {
-        let address = RedisAddress::of_url(url)?;
+        let address = RedisAddress::of_url(url, config.ca_file.as_deref())?;
         let dialing = Dialing {
             backoff: Backoff::new(config.reconnect_min, config.reconnect_max),
             not_before: Instant::now(),

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::redis_server::{PATIENT, RedisServer, SHIPPED, config, until};
+use crate::redis_server::{PATIENT, RedisServer, SHIPPED, config, free_port, until};
 
 /// A bus of one process.
 struct Node {
@@ -232,19 +232,20 @@ async fn what_is_released_is_given_up_and_what_is_wanted_stays() {
 async fn a_reader_that_is_slow_loses_nothing() {
     let server = RedisServer::start().await;
     // With little patience: a full inbox must not look like a silent Redis.
-    let settings = SHIPPED.replace("1s", "300ms").replace("500ms", "100ms");
+    let settings = SHIPPED.replace("1s", "600ms").replace("500ms", "200ms");
     let mut node = Node::start(&server.url(), &settings);
     node.bus.watch(&price("USD")).await.unwrap();
-    let mut script = redis::cmd("EVAL");
-    script.arg("for i = 1, 20000 do redis.call('PUBLISH', KEYS[1], i) end");
-    let _: () = server.run(script.arg(1).arg("PRICE_UPDATE_USD")).await;
-    // More than the timeouts, while nobody reads and the inbox is full.
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    for _ in 0..100 {
+        let mut script = redis::cmd("EVAL");
+        script.arg("for i = 1, 200 do redis.call('PUBLISH', KEYS[1], redis.call('INCR', 'n')) end");
+        let _: () = server.run(script.arg(1).arg("PRICE_UPDATE_USD")).await;
+    }
+    // Longer than any timeout, while nobody reads and the inbox is full.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     for number in 1..=20000 {
-        match node.next().await {
-            Message::Payload { body, .. } => assert_eq!(body, number.to_string()),
-            other => panic!("{other:?} after {number}"),
-        }
+        let body = Bytes::from(number.to_string());
+        let topic = price("USD");
+        assert_eq!(node.next().await, Message::Payload { topic, body });
     }
     assert!(node.bus.is_up());
 }
@@ -314,6 +315,51 @@ async fn a_redis_that_forbids_publishing_is_still_listened_to() {
         .run(publish.arg("PRICE_UPDATE_USD").arg("still here"))
         .await;
     node.expect(&price("USD"), "still here").await;
+}
+
+#[tokio::test]
+async fn a_redis_behind_tls_is_trusted_by_its_authority_and_by_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name| directory.path().join(name).to_str().unwrap().to_owned();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-newkey", "ec", "-days", "2"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args([
+            "-keyout",
+            &key,
+            "-out",
+            &certificate,
+            "-subj",
+            "/CN=tidings",
+        ])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .output()
+        .expect("openssl is missing: apt-get install -y openssl");
+    assert!(made.status.success(), "{made:?}");
+    let port = free_port().to_string();
+    let _server = RedisServer::start_with(&[
+        "--tls-port",
+        &port,
+        "--tls-auth-clients",
+        "no",
+        "--tls-key-file",
+        &key,
+        "--tls-cert-file",
+        &certificate,
+    ])
+    .await;
+
+    let url = format!("rediss://127.0.0.1:{port}").parse().unwrap();
+    let trusting = format!("{PATIENT}\n ca_file = {certificate:?}");
+    let mut node = Node::start(&url, &trusting);
+    node.bus.watch(&price("USD")).await.unwrap();
+    node.publish(&price("USD"), "in private").await;
+    node.expect(&price("USD"), "in private").await;
+
+    let mut stranger = Node::start(&url, PATIENT);
+    assert_eq!(stranger.next().await, Message::Lost);
 }
 
 /// A road whose end can be moved: connections that are open stay where they are.

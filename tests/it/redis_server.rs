@@ -35,7 +35,7 @@ pub(crate) const PATIENT: &str = r#"
 /// A `redis-server` that keeps nothing, and that is gone when this is dropped.
 pub(crate) struct RedisServer {
     port: u16,
-    arguments: Vec<&'static str>,
+    arguments: Vec<String>,
     directory: tempfile::TempDir,
     process: Option<Child>,
 }
@@ -47,18 +47,20 @@ impl RedisServer {
     }
 
     /// The same, with arguments for `redis-server`.
-    pub(crate) async fn start_with(arguments: &[&'static str]) -> Self {
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let mut server = Self::absent(arguments);
         server.restart().await;
         server
     }
 
     /// One that is not there yet: [`RedisServer::restart`] starts it.
-    pub(crate) fn absent(arguments: &[&'static str]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    pub(crate) fn absent(arguments: &[&str]) -> Self {
         RedisServer {
-            port: free.local_addr().expect("it is bound").port(),
-            arguments: arguments.to_vec(),
+            port: free_port(),
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
             directory: tempfile::tempdir().expect("a directory for redis"),
             process: None,
         }
@@ -189,6 +191,12 @@ impl Drop for RedisServer {
 /// A `[redis]` section.
 pub(crate) fn config(text: &str) -> RedisConfig {
     toml::from_str(text).expect("a section [redis]")
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("it is bound").port()
 }
 
 /// Waits for a fact.
