@@ -1,5 +1,37 @@
 //! Tidings tells clients what just happened.
-
+//!
+//! Producers put events on a [`bus`]. The [`hub`] decodes each event once, renders it once for every
+//! *different* question that somebody asked about it, and puts the same bytes into the outbox of
+//! everyone who asked that question. Read on in the order of the list: each module may know those
+//! above it, and no others (`tests/it/layers.rs` says so).
+//!
+//! What things are:
+//!
+//! * [`spelling`] finds what somebody who mistyped a name may have meant;
+//! * [`topic`] names streams of events, and spells their channels;
+//! * [`currency`], [`price`] and [`bolt11`] know money: minor units, exact prices, invoices;
+//! * [`event`] reads what was published;
+//! * [`metrics`] counts.
+//!
+//! Where events come from, and what is kept:
+//!
+//! * [`redis_link`] runs commands on Redis;
+//! * [`bus`] brings payloads in, from this process or from Redis;
+//! * [`retained`] remembers last prices and what was paid;
+//! * [`accounts`] is the directory that `me` is answered from.
+//!
+//! Who asks, and who hears what:
+//!
+//! * [`auth`] turns credentials into an identity, and says what it may hear;
+//! * [`store`] keeps keys and accounts, in SQLite or in Redis;
+//! * [`hub`] hands each event to the operations that wait for it;
+//! * [`graphql`] turns a request into an operation, and an event into a result;
+//! * [`ingest`] takes events over HTTP.
+//!
+//! How clients are spoken to, and what operators touch:
+//!
+//! * [`transport`] speaks to clients;
+//! * [`config`] holds every setting; [`demo`] makes events for a first look; [`cli`] is the program.
 pub mod spelling;
 
 pub mod topic;
@@ -8,7 +40,11 @@ pub mod currency;
 
 pub mod price;
 
+pub mod bolt11;
+
 pub mod event;
+
+pub mod metrics;
 
 pub mod redis_link;
 

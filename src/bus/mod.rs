@@ -9,14 +9,16 @@
 //!   before does not.
 //! * Invoices are watched always, whether somebody asks or not: what is paid while nobody listens
 //!   must be known to who asks later.
-//! * While a bus is away, [`Message::Lost`] and then [`Message::Restored`] say so: whatever was
-//!   published between them is gone. At [`Message::Restored`] all topics are watched again.
+//! * While a bus is away, [`Message::Lost`] and then [`Message::Restored`] say so: what was
+//!   published between them is gone, but for what came on topics that were watched again before the
+//!   others. At [`Message::Restored`] all topics are watched again.
+//! * Whoever is told [`Away`] by [`Bus::watch`] hears [`Message::Restored`] later.
 
 mod memory;
-// mod redis;
+mod redis;
 
 pub use self::memory::MemoryBus;
-// pub use self::redis::{RedisBus, RedisConfig};
+pub use self::redis::RedisBus;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -39,7 +41,7 @@ pub enum BusConfig {
 #[derive(Clone)]
 pub enum Bus {
     Memory(MemoryBus),
-    // Redis(RedisBus),
+    Redis(RedisBus),
 }
 
 /// What comes from a bus.
@@ -53,7 +55,8 @@ pub enum Message {
     Restored,
 }
 
-/// The receiving end of a bus: one a process, read by one task, so that order is kept.
+/// The receiving end of a bus: one a process, read by one task, so that order is kept. That task
+/// must not await [`Bus::watch`] itself: while it does, nobody makes room for the confirmation.
 pub struct Inbox(pub(super) mpsc::Receiver<Message>);
 
 /// Messages that a bus may hold before its reader must have taken some. When it is full the bus
@@ -77,7 +80,7 @@ impl Bus {
     pub async fn publish(&self, topic: &Topic, body: Bytes) -> Result<(), Away> {
         match self {
             Bus::Memory(bus) => bus.publish(topic, body).await,
-            // Bus::Redis(bus) => bus.publish(topic, body).await,
+            Bus::Redis(bus) => bus.publish(topic, body).await,
         }
     }
 
@@ -88,7 +91,8 @@ impl Bus {
             Bus::Memory(bus) => {
                 bus.watch(topic);
                 Ok(())
-            } // Bus::Redis(bus) => bus.watch(topic).await,
+            }
+            Bus::Redis(bus) => bus.watch(topic).await,
         }
     }
 
@@ -96,7 +100,7 @@ impl Bus {
     pub fn release(&self, topic: &Topic) {
         match self {
             Bus::Memory(bus) => bus.release(topic),
-            // Bus::Redis(bus) => bus.release(topic),
+            Bus::Redis(bus) => bus.release(topic),
         }
     }
 
@@ -104,7 +108,7 @@ impl Bus {
     pub fn is_up(&self) -> bool {
         match self {
             Bus::Memory(_) => true,
-            // Bus::Redis(bus) => bus.is_up(),
+            Bus::Redis(bus) => bus.is_up(),
         }
     }
 }

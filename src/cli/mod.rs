@@ -15,7 +15,6 @@ mod table;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -123,7 +122,7 @@ fn store(settings: &Settings) -> anyhow::Result<Store> {
             Store::open(&settings.store)
                 .with_context(|| format!("cannot open the store in {directory}"))
         }
-        BusConfig::Redis { url } => Ok(Store::redis(Arc::new(RedisLink::new(url)?))),
+        BusConfig::Redis { url } => Ok(Store::redis(RedisLink::new(url, &settings.redis)?)),
     }
 }
 

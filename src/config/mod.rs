@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::AuthConfig;
 use crate::bus::BusConfig;
+use crate::redis_link::RedisConfig;
 use crate::store::StoreConfig;
 use crate::topic::Currency;
 
@@ -62,30 +63,11 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
 }
 
-/// `[redis]`: when a Redis counts as away.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RedisConfig {
-    #[serde(with = "humantime_serde")]
-    pub ping_interval: Duration,
-    #[serde(with = "humantime_serde")]
-    pub reply_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub canary_interval: Duration,
-    #[serde(with = "humantime_serde")]
-    pub canary_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub reconnect_min: Duration,
-    #[serde(with = "humantime_serde")]
-    pub reconnect_max: Duration,
-    pub resubscribe_batch: usize,
-}
-
 /// `[retained]`: what is told to those who come later.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetainedConfig {
-    pub invoices: u64,
+    pub invoices: usize,
     #[serde(with = "humantime_serde")]
     pub invoices_for: Duration,
     #[serde(with = "humantime_serde")]

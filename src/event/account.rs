@@ -1,24 +1,26 @@
 //! `ACCOUNT_UPDATE_<account>`: payments that reach an account or leave it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Cause, PriceTick, from_json, number, optional_number, timestamp};
 use crate::event::InvoiceStatus;
 
-/// What happened to an account.
+/// What happened to an account. Shared, because every rendering of it holds a part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AccountUpdate {
     /// `{"invoice": …}`: a Lightning payment was received.
-    Invoice(Box<LnUpdate>),
+    Invoice(Arc<LnUpdate>),
     /// `{"intraLedger": …}`
-    IntraLedger(Box<IntraLedgerUpdate>),
+    IntraLedger(Arc<IntraLedgerUpdate>),
     /// `{"transaction": …}`: on-chain.
-    Transaction(Box<OnChainUpdate>),
+    Transaction(Arc<OnChainUpdate>),
     /// `{"price": …}`, in US cents.
-    Price(PriceTick),
+    Price(Arc<PriceTick>),
     /// `{"realtimePrice": …}`
-    RealtimePrice(PriceTick),
+    RealtimePrice(Arc<PriceTick>),
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -27,7 +29,7 @@ pub struct LnUpdate {
     pub wallet_id: String,
     pub payment_hash: String,
     pub status: InvoiceStatus,
-    pub transaction: WalletTransaction,
+    pub transaction: Arc<WalletTransaction>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -40,7 +42,7 @@ pub struct IntraLedgerUpdate {
     pub amount: f64,
     #[serde(default, deserialize_with = "optional_number")]
     pub display_currency_per_sat: Option<f64>,
-    pub transaction: WalletTransaction,
+    pub transaction: Arc<WalletTransaction>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -56,7 +58,7 @@ pub struct OnChainUpdate {
     /// Absent when a payment that was initiated on-chain settled intraledger.
     #[serde(default)]
     pub tx_hash: Option<String>,
-    pub transaction: WalletTransaction,
+    pub transaction: Arc<WalletTransaction>,
 }
 
 /// Why an account is told of a transaction.
@@ -187,9 +189,9 @@ impl AccountUpdate {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         enum Message<'a> {
-            Invoice(Box<LnUpdate>),
-            IntraLedger(Box<IntraLedgerUpdate>),
-            Transaction(Box<OnChainUpdate>),
+            Invoice(Arc<LnUpdate>),
+            IntraLedger(Arc<IntraLedgerUpdate>),
+            Transaction(Arc<OnChainUpdate>),
             #[serde(borrow)]
             Price(&'a RawValue),
             #[serde(borrow)]
@@ -199,9 +201,9 @@ impl AccountUpdate {
             Message::Invoice(update) => AccountUpdate::Invoice(update),
             Message::IntraLedger(update) => AccountUpdate::IntraLedger(update),
             Message::Transaction(update) => AccountUpdate::Transaction(update),
-            Message::Price(json) => AccountUpdate::Price(PriceTick::of_account(json)?),
+            Message::Price(json) => AccountUpdate::Price(PriceTick::of_account(json)?.into()),
             Message::RealtimePrice(json) => {
-                AccountUpdate::RealtimePrice(PriceTick::of_account(json)?)
+                AccountUpdate::RealtimePrice(PriceTick::of_account(json)?.into())
             }
         })
     }

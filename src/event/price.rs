@@ -1,5 +1,7 @@
 //! `PRICE_UPDATE_<CODE>` and `USER_PRICE_UPDATE_<CODE>`.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::{Cause, EventError, from_json, optional_number, timestamp};
@@ -10,7 +12,7 @@ use crate::topic::Currency;
 /// What is told on `PRICE_UPDATE_<CODE>`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PriceUpdate {
-    Tick(PriceTick),
+    Tick(Arc<PriceTick>),
     /// A message without a price in it: subscribers are told "No price info".
     NoPriceInfo,
     Errors(Vec<EventError>),
@@ -20,8 +22,8 @@ pub enum PriceUpdate {
 #[derive(Clone, Debug, PartialEq)]
 pub enum UserPriceUpdate {
     /// The price of one sat in US cents; published for USD alone.
-    Price(PriceTick),
-    RealtimePrice(PriceTick),
+    Price(Arc<PriceTick>),
+    RealtimePrice(Arc<PriceTick>),
 }
 
 /// The price of bitcoin in one currency at one time.
@@ -60,7 +62,11 @@ impl PriceUpdate {
         if let Some(errors) = payload.errors.take().filter(|errors| !errors.is_empty()) {
             return Ok(PriceUpdate::Errors(errors));
         }
-        Ok(PriceTick::of(currency, payload)?.map_or(PriceUpdate::NoPriceInfo, PriceUpdate::Tick))
+        Ok(
+            PriceTick::of(currency, payload)?.map_or(PriceUpdate::NoPriceInfo, |tick| {
+                PriceUpdate::Tick(tick.into())
+            }),
+        )
     }
 }
 
@@ -74,6 +80,7 @@ impl UserPriceUpdate {
         }
         let told = |payload| {
             PriceTick::of(currency, payload)?
+                .map(Arc::new)
                 .ok_or_else(|| Cause::Meaning("there is no price in it".to_owned()))
         };
         match from_json(body)? {

@@ -12,7 +12,6 @@ mod sqlite;
 pub use self::mirror::refresh;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -73,7 +72,7 @@ impl Store {
     }
 
     /// The store that all servers of one Redis share.
-    pub fn redis(link: Arc<RedisLink>) -> Self {
+    pub fn redis(link: RedisLink) -> Self {
         Store::Redis(RedisStore::new(link))
     }
 

@@ -1,1 +1,0 @@
-//! Redis pub/sub (placeholder until the supervisor lands).

@@ -1,0 +1,356 @@
+//! Prices of bitcoin now: `price` in US cents, `realtimePrice` in any currency.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, InputObject, Interface, MaybeUndefined, Object};
+
+use super::error::{Error, errors};
+use crate::currency::CurrencyDetails;
+use crate::event::{EventError, PriceTick, PriceUpdate};
+use crate::graphql::scalars::{
+    DisplayCurrency, INVALID_INPUT, Origin, SafeInt, SatAmount, Timestamp, thrown,
+};
+use crate::price::{CENT_PRICE_OFFSET, MajorPrice, SAT_PRICE_OFFSET, realtime_price_id};
+use crate::topic;
+
+/// What an amount of sats costs in US cents.
+#[derive(Clone)]
+pub struct Price {
+    tick: Arc<PriceTick>,
+    amount: u64,
+}
+
+/// What one sat and one US cent cost in one currency.
+#[derive(Clone)]
+pub struct RealtimePrice(Arc<PriceTick>);
+
+/// How a currency is shown.
+pub struct Currency(CurrencyDetails);
+
+/// A price with its base and its offset.
+#[derive(Interface)]
+#[graphql(
+    field(name = "base", ty = "SafeInt"),
+    field(
+        name = "currencyUnit",
+        method = "currency_unit",
+        ty = "&'static str",
+        deprecation = "Deprecated due to type renaming"
+    ),
+    field(name = "offset", ty = "u32")
+)]
+pub enum PriceInterface {
+    Sat(PriceOfOneSatInMinorUnit),
+    Settlement(super::transaction::PriceOfOneSettlementMinorUnitInDisplayMinorUnit),
+    Cent(PriceOfOneUsdCentInMinorUnit),
+}
+
+/// What one sat costs in minor units.
+pub struct PriceOfOneSatInMinorUnit(MajorPrice);
+
+/// What one US cent costs in minor units.
+pub struct PriceOfOneUsdCentInMinorUnit(MajorPrice);
+
+/// What `price` tells.
+pub struct PricePayload {
+    errors: Vec<EventError>,
+    price: Option<Price>,
+}
+
+/// What `realtimePrice` tells.
+pub struct RealtimePricePayload {
+    errors: Vec<EventError>,
+    price: Option<RealtimePrice>,
+}
+
+/// What `price` is asked.
+#[derive(InputObject)]
+pub struct PriceInput {
+    pub amount: SatAmount,
+    pub amount_currency_unit: ExchangeCurrencyUnit,
+    pub price_currency_unit: ExchangeCurrencyUnit,
+}
+
+/// What `realtimePrice` is asked.
+#[derive(InputObject)]
+pub struct RealtimePriceInput {
+    /// `null` is no currency; not to name one is to ask for USD.
+    #[graphql(default_with = "MaybeUndefined::Value(DisplayCurrency::from(\"USD\"))")]
+    pub currency: MaybeUndefined<DisplayCurrency>,
+}
+
+/// The units of `price`.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(rename_items = "UPPERCASE")]
+pub enum ExchangeCurrencyUnit {
+    BtcSat,
+    UsdCent,
+}
+
+/// Where resolvers find the latest price of a currency, if there has been any.
+pub struct LatestPrices(pub Arc<dyn Fn(topic::Currency) -> Option<Arc<PriceTick>> + Send + Sync>);
+
+/// The unit of prices in the minor unit of whichever currency.
+pub(super) const MINOR: &str = "MINOR";
+
+/// What is told of a tick that lacks what was asked for.
+const NO_PRICE_INFO: &str = "No price info";
+
+impl Price {
+    /// What `amount` sats cost by this tick, which is one of USD.
+    pub fn of(tick: Arc<PriceTick>, amount: u64) -> Self {
+        Price { tick, amount }
+    }
+}
+
+/// Price of an amount of sats: `base / 10^offset` US cents.
+#[Object]
+impl Price {
+    async fn base(&self) -> async_graphql::Result<SafeInt> {
+        SafeInt::new(self.tick.per_sat.base(self.amount, SAT_PRICE_OFFSET))
+    }
+
+    async fn currency_unit(&self) -> &'static str {
+        "USDCENT"
+    }
+
+    async fn formatted_amount(&self) -> String {
+        self.tick.per_sat.formatted(self.amount)
+    }
+
+    async fn offset(&self) -> u32 {
+        SAT_PRICE_OFFSET
+    }
+}
+
+impl RealtimePrice {
+    /// The prices of this tick.
+    pub fn of(tick: Arc<PriceTick>) -> Self {
+        RealtimePrice(tick)
+    }
+
+    /// The latest prices in a currency, from [`LatestPrices`].
+    pub(super) fn latest(
+        ctx: &Context<'_>,
+        currency: topic::Currency,
+    ) -> async_graphql::Result<Self> {
+        ctx.data_opt::<LatestPrices>()
+            .and_then(|LatestPrices(latest)| latest(currency))
+            .map(RealtimePrice)
+            .ok_or_else(unavailable)
+    }
+}
+
+/// Prices of one sat and of one US cent in a currency, at one time.
+#[Object]
+impl RealtimePrice {
+    async fn btc_sat_price(&self) -> PriceOfOneSatInMinorUnit {
+        PriceOfOneSatInMinorUnit(self.0.per_sat)
+    }
+
+    #[graphql(deprecation = "Deprecated in favor of denominatorCurrencyDetails")]
+    async fn denominator_currency(&self) -> DisplayCurrency {
+        self.0.currency.code().into()
+    }
+
+    async fn denominator_currency_details(&self) -> Currency {
+        Currency::of(self.0.details.clone())
+    }
+
+    async fn id(&self) -> ID {
+        realtime_price_id(self.0.timestamp, self.0.currency).into()
+    }
+
+    /// When the prices were fetched, in Unix seconds.
+    async fn timestamp(&self) -> Timestamp {
+        self.0.timestamp.into()
+    }
+
+    async fn usd_cent_price(&self) -> async_graphql::Result<PriceOfOneUsdCentInMinorUnit> {
+        let price = self.0.per_usd_cent.ok_or_else(unavailable)?;
+        Ok(PriceOfOneUsdCentInMinorUnit(price))
+    }
+}
+
+/// The error of a price that there is not, or not yet.
+pub fn unavailable() -> async_graphql::Error {
+    thrown(
+        "Price unavailable, please wait for a while and try again.",
+        "PRICE_SERVICE_OFFLINE",
+    )
+}
+
+impl Currency {
+    /// The currency with these details.
+    pub fn of(details: CurrencyDetails) -> Self {
+        Currency(details)
+    }
+}
+
+/// How a currency is shown.
+#[Object]
+impl Currency {
+    async fn flag(&self) -> &str {
+        &self.0.flag
+    }
+
+    async fn fraction_digits(&self) -> u8 {
+        self.0.fraction_digits
+    }
+
+    async fn id(&self) -> ID {
+        self.0.code.as_str().into()
+    }
+
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn symbol(&self) -> &str {
+        &self.0.symbol
+    }
+}
+
+/// Price of one sat: `base / 10^offset` minor units.
+#[Object]
+impl PriceOfOneSatInMinorUnit {
+    async fn base(&self) -> async_graphql::Result<SafeInt> {
+        SafeInt::new(self.0.base(1, SAT_PRICE_OFFSET))
+    }
+
+    #[graphql(deprecation = "Deprecated due to type renaming")]
+    async fn currency_unit(&self) -> &'static str {
+        MINOR
+    }
+
+    async fn offset(&self) -> u32 {
+        SAT_PRICE_OFFSET
+    }
+}
+
+/// Price of one US cent: `base / 10^offset` minor units.
+#[Object]
+impl PriceOfOneUsdCentInMinorUnit {
+    async fn base(&self) -> async_graphql::Result<SafeInt> {
+        SafeInt::new(self.0.base(1, CENT_PRICE_OFFSET))
+    }
+
+    #[graphql(deprecation = "Deprecated due to type renaming")]
+    async fn currency_unit(&self) -> &'static str {
+        MINOR
+    }
+
+    async fn offset(&self) -> u32 {
+        CENT_PRICE_OFFSET
+    }
+}
+
+impl PricePayload {
+    /// What an update of USD tells of the price of `amount` sats.
+    pub fn of_update(update: &PriceUpdate, amount: u64) -> Self {
+        match update {
+            PriceUpdate::Tick(tick) => PricePayload {
+                errors: Vec::new(),
+                price: Some(Price::of(tick.clone(), amount)),
+            },
+            PriceUpdate::NoPriceInfo => PricePayload::error(EventError::new(NO_PRICE_INFO)),
+            PriceUpdate::Errors(errors) => PricePayload {
+                errors: errors.clone(),
+                price: None,
+            },
+        }
+    }
+
+    /// An error instead of a price.
+    pub fn error(error: EventError) -> Self {
+        PricePayload {
+            errors: vec![error],
+            price: None,
+        }
+    }
+}
+
+#[Object]
+impl PricePayload {
+    async fn errors(&self) -> Vec<Error> {
+        errors(&self.errors)
+    }
+
+    async fn price(&self) -> Option<&Price> {
+        self.price.as_ref()
+    }
+}
+
+impl RealtimePricePayload {
+    /// What an update tells. Without the price of a cent it tells nothing, as in the original.
+    pub fn of_update(update: &PriceUpdate) -> Self {
+        match update {
+            PriceUpdate::Tick(tick) if tick.per_usd_cent.is_some() => RealtimePricePayload {
+                errors: Vec::new(),
+                price: Some(RealtimePrice::of(tick.clone())),
+            },
+            PriceUpdate::Tick(_) | PriceUpdate::NoPriceInfo => {
+                RealtimePricePayload::error(EventError::new(NO_PRICE_INFO))
+            }
+            PriceUpdate::Errors(errors) => RealtimePricePayload {
+                errors: errors.clone(),
+                price: None,
+            },
+        }
+    }
+
+    /// An error instead of a price.
+    pub fn error(error: EventError) -> Self {
+        RealtimePricePayload {
+            errors: vec![error],
+            price: None,
+        }
+    }
+}
+
+#[Object]
+impl RealtimePricePayload {
+    async fn errors(&self) -> Vec<Error> {
+        errors(&self.errors)
+    }
+
+    async fn realtime_price(&self) -> Option<&RealtimePrice> {
+        self.price.as_ref()
+    }
+}
+
+impl PriceInput {
+    /// Larger amounts have no price here.
+    const AMOUNT_LIMIT: u64 = 1_000_000;
+
+    /// How many sats are asked for; or what `errors` has to tell, in the original's order of checks.
+    pub fn sats(&self, amount_origin: Origin) -> Result<u64, EventError> {
+        let sats = self
+            .amount
+            .check(amount_origin)
+            .map_err(|invalid| invalid.in_band())?;
+        let units = (self.amount_currency_unit, self.price_currency_unit);
+        if units != (ExchangeCurrencyUnit::BtcSat, ExchangeCurrencyUnit::UsdCent) {
+            Err(EventError::new("Unsupported exchange unit"))
+        } else if sats >= Self::AMOUNT_LIMIT {
+            Err(EventError::new("Unsupported exchange amount"))
+        } else {
+            Ok(sats)
+        }
+    }
+}
+
+impl RealtimePriceInput {
+    /// The currency that is asked for; or what `errors` has to tell.
+    pub fn currency(&self, origin: Origin) -> Result<topic::Currency, EventError> {
+        let no_currency = || EventError::coded("Invalid currency.", INVALID_INPUT);
+        match &self.currency {
+            MaybeUndefined::Undefined => Ok(topic::Currency::USD),
+            MaybeUndefined::Null => Err(no_currency()),
+            MaybeUndefined::Value(currency) => currency
+                .check(origin)
+                .map_err(|invalid| invalid.in_band())?
+                .ok_or_else(no_currency),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What is said in GraphQL.
+
+pub mod blink;
+pub mod scalars;
