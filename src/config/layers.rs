@@ -522,8 +522,8 @@ mod tests {
         assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__INIT_TIMEOUT", "soon")], &[]), @r#"limits.init_timeout (from the environment, TIDINGS_LIMITS__INIT_TIMEOUT): expected a duration such as "3s""#);
         assert_snapshot!(wrong("[limits]\ninit_timeout = 3", &[], &[]), @r#"limits.init_timeout (from tidings.toml): expected a duration such as "3s""#);
         assert_snapshot!(wrong("[limits]\ninit_timeout = '0s'", &[], &[]), @"limits.init_timeout (from tidings.toml): expected more than nothing");
-        assert_snapshot!(wrong("[limits]\ndepth = -1", &[], &[]), @"limits.depth (from tidings.toml): expected a whole number such as 15");
-        assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__DEPTH", "deep")], &[]), @"limits.depth (from the environment, TIDINGS_LIMITS__DEPTH): expected a whole number such as 15");
+        assert_snapshot!(wrong("[limits]\ndocuments = -1", &[], &[]), @"limits.documents (from tidings.toml): expected a whole number such as 1000");
+        assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__DOCUMENTS", "many")], &[]), @"limits.documents (from the environment, TIDINGS_LIMITS__DOCUMENTS): expected a whole number such as 1000");
         assert_snapshot!(wrong("", &[("TIDINGS_AUTH__ENFORCE_SCOPES", "no")], &[]), @"auth.enforce_scopes (from the environment, TIDINGS_AUTH__ENFORCE_SCOPES): expected true or false, such as true");
         assert_snapshot!(wrong("[prices]\ncurrencies = 'USD'", &[], &[]), @r#"prices.currencies (from tidings.toml): expected a list such as ["USD", "EUR"]"#);
         assert_snapshot!(wrong("[prices]\ncurrencies = ['USD', 'dollars']", &[], &[]), @r#"prices.currencies[1] (from tidings.toml): expected the code of a currency such as "USD", not "dollars""#);

@@ -252,7 +252,7 @@ fn settings_are_printed_with_their_origin_and_without_passwords() {
         "kind = \"redis\"  # --redis-url",
         "url = \"rediss://tidings:***@redis\"  # --redis-url",
         "depth = 9  # TIDINGS_LIMITS__DEPTH",
-        "complexity = 500  # default",
+        "documents = 1000  # default",
     ] {
         assert!(
             printed.lines().any(|printed| printed == line),
