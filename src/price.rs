@@ -96,6 +96,10 @@ pub fn realtime_price_id(timestamp: jiff::Timestamp, currency: Currency) -> uuid
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::excessive_precision,
+    reason = "prices come as f32, and are written here as exactly what those are"
+)]
 mod tests {
     use super::*;
     use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};

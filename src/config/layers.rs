@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::Settings;
+use crate::redis_link::RedisAddress;
 use crate::spelling::nearest;
 
 /// The reference, and the lowest layer.
@@ -226,12 +227,13 @@ impl Layers {
     /// A tagged enum forgets, in its errors, which of its fields was wrong.
     fn check_bus(&self) -> Result<(), ConfigError> {
         let kind = get(&self.merged, BUS_KIND).and_then(Value::as_str);
-        let url =
-            get(&self.merged, BUS_URL).map(|url| url.as_str().and_then(|url| url.parse().ok()));
-        let is_redis = |url: &Url| matches!(url.scheme(), "redis" | "rediss") && url.has_host();
+        let url = get(&self.merged, BUS_URL).map(|url| url.as_str().map(Url::parse));
         match (kind, url) {
             (Some("memory"), _) => Ok(()),
-            (Some("redis"), Some(Some(url))) if is_redis(&url) => Ok(()),
+            (Some("redis"), Some(Some(Ok(url)))) => match RedisAddress::of_url(&url, None) {
+                Ok(_) => Ok(()),
+                Err(bad) => Err(self.wrong(BUS_URL, bad.to_string())),
+            },
             (Some("redis"), Some(_)) => {
                 let expected = "expected a URL such as \"redis://localhost:6379\"";
                 Err(self.wrong(BUS_URL, expected))
@@ -520,8 +522,8 @@ mod tests {
         assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__INIT_TIMEOUT", "soon")], &[]), @r#"limits.init_timeout (from the environment, TIDINGS_LIMITS__INIT_TIMEOUT): expected a duration such as "3s""#);
         assert_snapshot!(wrong("[limits]\ninit_timeout = 3", &[], &[]), @r#"limits.init_timeout (from tidings.toml): expected a duration such as "3s""#);
         assert_snapshot!(wrong("[limits]\ninit_timeout = '0s'", &[], &[]), @"limits.init_timeout (from tidings.toml): expected more than nothing");
-        assert_snapshot!(wrong("[limits]\ndepth = -1", &[], &[]), @"limits.depth (from tidings.toml): expected a whole number such as 15");
-        assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__DEPTH", "deep")], &[]), @"limits.depth (from the environment, TIDINGS_LIMITS__DEPTH): expected a whole number such as 15");
+        assert_snapshot!(wrong("[limits]\ndocuments = -1", &[], &[]), @"limits.documents (from tidings.toml): expected a whole number such as 1000");
+        assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__DOCUMENTS", "many")], &[]), @"limits.documents (from the environment, TIDINGS_LIMITS__DOCUMENTS): expected a whole number such as 1000");
         assert_snapshot!(wrong("", &[("TIDINGS_AUTH__ENFORCE_SCOPES", "no")], &[]), @"auth.enforce_scopes (from the environment, TIDINGS_AUTH__ENFORCE_SCOPES): expected true or false, such as true");
         assert_snapshot!(wrong("[prices]\ncurrencies = 'USD'", &[], &[]), @r#"prices.currencies (from tidings.toml): expected a list such as ["USD", "EUR"]"#);
         assert_snapshot!(wrong("[prices]\ncurrencies = ['USD', 'dollars']", &[], &[]), @r#"prices.currencies[1] (from tidings.toml): expected the code of a currency such as "USD", not "dollars""#);
@@ -557,7 +559,7 @@ mod tests {
     fn a_half_filled_bus_is_refused_without_its_password() {
         assert_snapshot!(wrong("[bus]\nkind = 'redis'", &[], &[]), @r#"bus.kind (from tidings.toml): "redis" needs bus.url, such as "redis://localhost:6379""#);
         assert_snapshot!(wrong("[bus]\nkind = 'kafka'", &[], &[]), @r#"bus.kind (from tidings.toml): expected "memory" or "redis""#);
-        assert_snapshot!(wrong("[bus]\nurl = 'http://:secret@r'", &[], &[]), @r#"bus.url (from tidings.toml): expected a URL such as "redis://localhost:6379""#);
+        assert_snapshot!(wrong("[bus]\nurl = 'http://:secret@r'", &[], &[]), @"bus.url (from tidings.toml): the URL of redis begins with redis:// or rediss://");
         assert_snapshot!(wrong("[bus]\nkind = 'memory'\nurl = 'redis://r'", &[], &[]), @r#"bus.url (from tidings.toml): only kind = "redis" takes a URL"#);
     }
 

@@ -31,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::invoices::Timers;
 use self::shared::{Ended, Member, Shared};
-use crate::auth::Identity;
 use crate::bus::{Bus, Inbox, Message};
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
 use crate::metrics::{Held, Metrics, TopicLabel};

@@ -13,13 +13,7 @@ pub struct RedisStore(RedisLink);
 
 const VERSION: &str = "tidings:version";
 
-/// A script runs alone, as a transaction does; but a transaction is several commands, and they
-/// would meet those of others on a shared connection.
-const PUT: &str = "\
-for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-return redis.call('INCR', KEYS[2])";
-
-/// Records in one write: others wait for Redis meanwhile.
+/// Records in one command: others wait for Redis meanwhile, and it must answer in time.
 const BATCH: usize = 500;
 
 impl RedisStore {
@@ -32,10 +26,21 @@ impl RedisStore {
         Ok(Version([version.unwrap_or(0), 0]))
     }
 
+    /// What is written meanwhile may be missing: then the version is another one, too.
     pub(super) async fn records(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
-        let all = self.0.run(redis::cmd("HGETALL").arg(hash(kind))).await?;
-        let all: HashMap<String, String> = all;
-        Ok(all.into_iter().collect())
+        // A scan may tell of the same one twice.
+        let mut all = HashMap::new();
+        let mut cursor = 0;
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(hash(kind)).arg(cursor).arg("COUNT").arg(BATCH);
+            let (next, some): (u64, Vec<(String, String)>) = self.0.run(&scan).await?;
+            all.extend(some);
+            match next {
+                0 => return Ok(all.into_iter().collect()),
+                next => cursor = next,
+            }
+        }
     }
 
     /// Batch by batch. Where it fails in the middle the first batches are kept; putting all of them
@@ -46,12 +51,13 @@ impl RedisStore {
         records: Vec<(String, String)>,
     ) -> Result<(), StoreError> {
         for batch in records.chunks(BATCH) {
-            let mut put = redis::cmd("EVAL");
-            put.arg(PUT).arg(2).arg(hash(kind)).arg(VERSION);
+            let mut put = redis::pipe();
+            put.atomic().cmd("HSET").arg(hash(kind));
             for (id, record) in batch {
                 put.arg(id).arg(record);
             }
-            let _: i64 = self.0.run(&put).await?;
+            put.ignore().cmd("INCR").arg(VERSION).ignore();
+            let () = self.0.run_all(&put).await?;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! What an operator sees of `tidings` in a shell.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
-use crate::store::redis_for_store;
+use crate::redis_server::RedisServer;
 
 const ACCOUNT: &str = "0d3d3c1a-5e0e-4b7b-8f59-7f1a7b1f6a51";
 const ACCOUNTS: &str = r#"[{
@@ -252,7 +252,7 @@ fn settings_are_printed_with_their_origin_and_without_passwords() {
         "kind = \"redis\"  # --redis-url",
         "url = \"rediss://tidings:***@redis\"  # --redis-url",
         "depth = 9  # TIDINGS_LIMITS__DEPTH",
-        "complexity = 500  # default",
+        "documents = 1000  # default",
     ] {
         assert!(
             printed.lines().any(|printed| printed == line),
@@ -276,6 +276,56 @@ fn what_no_subscriber_could_read_is_not_published() {
 }
 
 #[test]
+fn without_a_redis_events_go_to_the_server_with_a_key() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let shell = Shell::new()
+        .with("TIDINGS_SERVER__LISTEN", &address)
+        .with("TIDINGS_KEY", "blink_hush");
+    let publish = || shell.run(r#"publish PRICE_UPDATE_USD {"pricePerSat":1}"#);
+
+    let (request, ended) = answer_one(&server, "202 Accepted", publish);
+    ended.good();
+    assert!(
+        request.starts_with("POST /v1/events/PRICE_UPDATE_USD HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.to_lowercase().contains("x-api-key: blink_hush\r\n"),
+        "{request}"
+    );
+    assert!(request.ends_with(r#"{"pricePerSat":1}"#), "{request}");
+
+    let (_, ended) = answer_one(&server, "403 Forbidden", publish);
+    let said = ended.failed().replace(&address, "server");
+    assert_snapshot!(said, @"error: http://server/ said 403 Forbidden: well; the key needs the scope publish");
+}
+
+/// What a server that says no more than this was asked for by a command.
+fn answer_one(
+    server: &std::net::TcpListener,
+    status: &str,
+    command: impl FnOnce() -> Ended,
+) -> (String, Ended) {
+    std::thread::scope(|scope| {
+        let request = scope.spawn(|| {
+            let (mut socket, _) = server.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                let mut some = [0; 1024];
+                let count = socket.read(&mut some).unwrap();
+                request.extend_from_slice(&some[..count]);
+            }
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nwell");
+            socket.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let ended = command();
+        (request.join().unwrap(), ended)
+    })
+}
+
+#[test]
 fn without_a_server_nothing_is_published() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", free.local_addr().unwrap());
@@ -292,15 +342,15 @@ fn without_a_server_nothing_is_published() {
 
 #[tokio::test]
 async fn with_a_redis_keys_are_kept_there_and_events_go_there() {
-    let redis = redis_for_store().await;
-    let shell = Shell::new().with("TIDINGS_BUS__URL", &redis.url);
+    let redis = RedisServer::start().await;
+    let shell = Shell::new().with("TIDINGS_BUS__URL", redis.url().as_str());
     shell
         .run(&format!("keys create --account {ACCOUNT}"))
         .good();
     assert_eq!(shell.keys().as_array().unwrap().len(), 1);
     assert!(!shell.directory.path().join("data").exists());
 
-    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let client = redis::Client::open(redis.url()).unwrap();
     let mut heard = client.get_async_pubsub().await.unwrap();
     heard.subscribe("PRICE_UPDATE_USD").await.unwrap();
     let lines = "PRICE_UPDATE_USD {\"pricePerSat\": 1}\nPRICE_UPDATE_USD {\"pricePerSat\": 2}\n";
@@ -321,5 +371,5 @@ fn a_redis_that_is_away_is_said_to_be() {
         .with("TIDINGS_BUS__URL", &url)
         .run("keys list")
         .failed();
-    assert!(said.starts_with("error: Redis is not available"), "{said}");
+    assert!(said.starts_with("error: redis is away: "), "{said}");
 }

@@ -1,78 +1,31 @@
 //! The store that all servers of one Redis share.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
-use tidings::auth::{ApiKey, KeyRecord, Scope};
-use tidings::redis_link::RedisLink;
-use tidings::store::Store;
+use tidings::accounts::Directory;
+use tidings::auth::{
+    ApiKey, AuthConfig, AuthError, Authenticator, Credentials, KeyPrefix, KeyRecord, KeyRing,
+    OnBadCredentials, Scope,
+};
+use tidings::store::{Store, refresh};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// A Redis of one test's own, which ends with it.
-pub(crate) struct RedisForStore {
-    child: Child,
-    pub(crate) url: String,
-}
-
-pub(crate) async fn redis_for_store() -> RedisForStore {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed");
-    let redis = RedisForStore {
-        child,
-        url: format!("redis://127.0.0.1:{port}"),
-    };
-    let answers = async {
-        let link = redis.link();
-        while link.run::<String>(&redis::cmd("PING")).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(10), answers).await;
-    in_time.expect("Redis answers");
-    redis
-}
-
-impl RedisForStore {
-    fn link(&self) -> Arc<RedisLink> {
-        Arc::new(RedisLink::new(&self.url.parse().unwrap()).unwrap())
-    }
-}
-
-impl Drop for RedisForStore {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::redis_server::RedisServer;
 
 #[tokio::test]
 async fn all_servers_of_one_redis_share_keys_and_accounts() {
-    let redis = redis_for_store().await;
+    let redis = RedisServer::start().await;
     let (one, other) = (Store::redis(redis.link()), Store::redis(redis.link()));
-    let key = KeyRecord {
-        id: Uuid::new_v4(),
-        name: None,
-        account: Uuid::new_v4().into(),
-        scopes: [Scope::Publish].into_iter().collect(),
-        digest: ApiKey::generate().unwrap().digest(),
-        created_at: Timestamp::now(),
-        expires_at: None,
-        revoked_at: None,
-    };
+    let key = record();
     let empty = other.version().await.unwrap();
     one.add_key(&key).await.unwrap();
     let added = other.version().await.unwrap();
     assert_ne!(added, empty);
-    assert_eq!(other.keys().await.unwrap(), [key.clone()]);
+    assert_eq!(other.keys().await.unwrap(), std::slice::from_ref(&key));
 
     one.revoke_key(key.id, Timestamp::now()).await.unwrap();
     let revoked = other.version().await.unwrap();
@@ -84,6 +37,66 @@ async fn all_servers_of_one_redis_share_keys_and_accounts() {
     one.put_accounts(&accounts).await.unwrap();
     assert_ne!(other.version().await.unwrap(), revoked);
     assert_eq!(other.accounts().await.unwrap(), accounts);
+}
+
+#[tokio::test]
+async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there() {
+    let mut redis = RedisServer::absent(&[]);
+    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
+    let store = Store::redis(redis.link());
+    let cancel = CancellationToken::new();
+    let _refresher = cancel.clone().drop_guard();
+    tokio::spawn(refresh(store.clone(), ring.clone(), directory, cancel));
+    let key = ApiKey::generate().unwrap();
+    let prefix = KeyPrefix::parse("blink").unwrap();
+    let credentials = || Credentials {
+        api_key: Some(key.reveal(&prefix)),
+        bearer: None,
+    };
+    let config = |timeout| AuthConfig {
+        key_prefix: prefix.clone(),
+        on_bad_credentials: OnBadCredentials::Reject,
+        enforce_scopes: true,
+        timeout: Duration::from_millis(timeout),
+    };
+
+    let impatient = Authenticator::new(config(1), ring.clone());
+    let refused = impatient.authenticate(credentials()).await.err();
+    assert_eq!(refused, Some(AuthError::Unavailable));
+
+    redis.restart().await;
+    let record = KeyRecord {
+        digest: key.digest(),
+        ..record()
+    };
+    while store.add_key(&record).await.is_err() {}
+    let patient = Authenticator::new(config(60_000), ring);
+    // The first load may have been a moment before the key was added.
+    let session = loop {
+        if let Ok(session) = patient.authenticate(credentials()).await {
+            break session;
+        }
+        tokio::task::yield_now().await;
+    };
+
+    redis.kill();
+    while store.version().await.is_ok() {}
+    assert!(patient.authenticate(credentials()).await.is_ok());
+    let mut lease = session.lease.unwrap();
+    assert_eq!(lease.ended().now_or_never(), None, "it goes on");
+}
+
+fn record() -> KeyRecord {
+    KeyRecord {
+        id: Uuid::new_v4(),
+        name: None,
+        account: Uuid::new_v4().into(),
+        scopes: [Scope::Publish].into_iter().collect(),
+        digest: ApiKey::generate().unwrap().digest(),
+        created_at: Timestamp::now(),
+        expires_at: None,
+        revoked_at: None,
+    }
 }
 
 fn account(number: u128) -> tidings::accounts::Account {
