@@ -105,7 +105,7 @@ mod tests {
             wrong(&COFFEE.replace("quk0rl", "quk0rb")),
             Undecodable::UnknownCharacter
         );
-        assert_eq!(wrong("lnbc"), Undecodable::Invalid);
+        assert_eq!(wrong("lnqq"), Undecodable::Invalid);
         assert_eq!(wrong(""), Undecodable::Invalid);
     }
 

@@ -14,9 +14,11 @@ use crate::spelling::nearest;
 /// The reference, and the lowest layer.
 const DEFAULT: &str = include_str!("../../config/default.toml");
 
-/// Where Redis is has no default, so the default file cannot tell that there is such a setting.
 const BUS_URL: &str = "bus.url";
 const BUS_KIND: &str = "bus.kind";
+
+/// Settings whose default is their absence: what the default file has only in comments.
+const WITHOUT_DEFAULT: [&str; 2] = [BUS_URL, "redis.ca_file"];
 
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
 const MAY_BE_ZERO: [&str; 2] = ["hub.linger", "server.shutdown_grace"];
@@ -261,7 +263,7 @@ impl Layers {
     }
 
     fn is_known(&self, key: &str) -> bool {
-        key == BUS_URL || get(&self.default, key).is_some()
+        WITHOUT_DEFAULT.contains(&key) || get(&self.default, key).is_some()
     }
 
     fn is_duration(&self, key: &str) -> bool {
@@ -303,7 +305,7 @@ impl Layers {
 
     fn unknown(&self, key: &str, origin: Origin) -> ConfigError {
         let known: Vec<_> = leaves(&self.default).map(|(key, _)| key).collect();
-        let known = known.iter().map(String::as_str).chain([BUS_URL]);
+        let known = known.iter().map(String::as_str).chain(WITHOUT_DEFAULT);
         let nearest = match key.contains('.') {
             true => nearest(key, known),
             false => nearest(key, self.default.keys().map(String::as_str).chain(known)),

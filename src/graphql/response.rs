@@ -70,7 +70,7 @@ pub fn refused_json(errors: &[GraphqlError]) -> String {
 }
 
 /// The result of an execution. Without `data` if nothing was executed.
-pub fn result_json(response: &Response, is_executed: bool) -> String {
+pub(super) fn result_json(response: &Response, is_executed: bool) -> String {
     let mut json = String::with_capacity(256);
     json.push('{');
     if !response.errors.is_empty() {
@@ -89,7 +89,7 @@ pub fn result_json(response: &Response, is_executed: bool) -> String {
 }
 
 /// Errors of `async-graphql` as JSON.
-pub fn server_errors_json(errors: &[ServerError]) -> String {
+pub(super) fn server_errors_json(errors: &[ServerError]) -> String {
     let mut json = String::new();
     write_errors(&mut json, errors);
     json

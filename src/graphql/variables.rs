@@ -72,7 +72,12 @@ impl InputTypes {
             let name = &definition.node.name.node;
             let ty = &definition.node.var_type.node;
             let wrong = |message: String| GraphqlError::new(message).at(definition.pos);
-            match (given.get(name), definition.node.default_value()) {
+            let default = definition
+                .node
+                .default_value
+                .as_ref()
+                .map(|default| &default.node);
+            match (given.get(name), default) {
                 (None, Some(default)) => {
                     values.insert(name.clone(), default.clone());
                 }
@@ -296,8 +301,8 @@ mod tests {
         insta::assert_snapshot!(said(json!({"input": 5})), @r#"Variable "$input" got invalid value 5; Expected type "PriceInput" to be an object."#);
         insta::assert_snapshot!(said(json!({"input": {"amount": 1, "unit": "EUR"}})), @r#"Variable "$input" got invalid value "EUR" at "input.unit"; Value "EUR" does not exist in "Unit" enum."#);
         insta::assert_snapshot!(said(json!({"input": {"unit": "BTCSAT", "more": 1}})), @r#"
-        Variable "$input" got invalid value { unit: "BTCSAT", more: 1 }; Field "amount" of required type "SatAmount!" was not provided.
-        Variable "$input" got invalid value { unit: "BTCSAT", more: 1 }; Field "more" is not defined by type "PriceInput".
+        Variable "$input" got invalid value { more: 1, unit: "BTCSAT" }; Field "amount" of required type "SatAmount!" was not provided.
+        Variable "$input" got invalid value { more: 1, unit: "BTCSAT" }; Field "more" is not defined by type "PriceInput".
         "#);
     }
 

@@ -85,9 +85,7 @@ impl<S: Socket> Connection<S> {
 
     /// Lives until the client goes, or a reason to end it comes up; says which.
     pub async fn run(mut self) -> Close {
-        let close = match self.live().await {
-            Err(close) => close,
-        };
+        let Err(close) = self.live().await;
         self.say_goodbye(&close).await;
         close
     }

@@ -32,7 +32,7 @@ pub enum ClientMessage {
 }
 
 /// `{"type":"connection_ack"}`
-pub const CONNECTION_ACK: &str = r#"{"type":"connection_ack"}"#;
+pub(super) const CONNECTION_ACK: &str = r#"{"type":"connection_ack"}"#;
 
 /// Reads a text frame. What is not a message of the protocol closes the connection with 4400.
 pub fn decode(frame: &str) -> Result<ClientMessage, Close> {
@@ -93,7 +93,7 @@ pub fn decode(frame: &str) -> Result<ClientMessage, Close> {
 }
 
 /// `{"type":"pong"}`, with the payload of the ping.
-pub fn pong(payload: Option<&str>) -> String {
+pub(super) fn pong(payload: Option<&str>) -> String {
     match payload {
         Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
         None => r#"{"type":"pong"}"#.to_owned(),
@@ -101,7 +101,7 @@ pub fn pong(payload: Option<&str>) -> String {
 }
 
 /// What goes around the results of the subscription with this id.
-pub fn envelope(subscription: u64, id: &str) -> Envelope {
+pub(super) fn envelope(subscription: u64, id: &str) -> Envelope {
     let id = serde_json::to_string(id).expect("a string is JSON");
     Envelope {
         subscription,
@@ -112,7 +112,7 @@ pub fn envelope(subscription: u64, id: &str) -> Envelope {
 }
 
 /// An `error` message: the operation was refused, nothing follows for it.
-pub fn error(id: &str, errors: &str) -> String {
+pub(super) fn error(id: &str, errors: &str) -> String {
     let id = serde_json::to_string(id).expect("a string is JSON");
     format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#)
 }

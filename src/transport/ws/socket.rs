@@ -34,7 +34,7 @@ pub enum SocketError {
 }
 
 /// A WebSocket of axum as a [`Socket`].
-pub fn of_axum(socket: WebSocket) -> impl Socket {
+pub(super) fn of_axum(socket: WebSocket) -> impl Socket {
     socket
         .sink_map_err(|error| SocketError::of(&error))
         .map_err(|error| SocketError::of(&error))
