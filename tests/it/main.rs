@@ -2,7 +2,10 @@
 
 mod bus_contract;
 mod cli;
+mod client;
+mod graphql_transport_ws;
 mod redis_bus;
 mod redis_server;
 mod retained;
 mod store;
+mod tidings;
