@@ -96,19 +96,24 @@ impl Hub {
     }
 
     /// Tells that an invoice has expired when it has, if somebody listens then and it is not paid.
+    ///
+    /// To be called while its topic is listened to, or put to run: the timer ends with the topic.
     pub(super) fn watch_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
-        let mut timers = self.timers.timers();
         let hash = &terms.payment_hash;
-        let is_over = SystemTime::now() >= terms.expires_at;
-        if is_over || timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+        if SystemTime::now() >= terms.expires_at {
             return;
         }
+        {
+            let mut timers = self.timers.timers();
+            if timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+                return;
+            }
+            let at = terms.expires_at + GRACE;
+            let timer = tokio::spawn(self.clone().tell_expiry(hash.clone(), at));
+            timers.insert(hash.clone(), timer.abort_handle());
+        }
+        // Not under the timers' lock: they are stopped under that of the topics.
         self.know_pending(terms);
-        let timer = tokio::spawn(
-            self.clone()
-                .tell_expiry(hash.clone(), terms.expires_at + GRACE),
-        );
-        timers.insert(hash.clone(), timer.abort_handle());
     }
 
     /// Takes an invoice that somebody is being told of as pending, so that a publisher's `Pending`

@@ -285,12 +285,12 @@ impl Hub {
     }
 
     fn release_idle_topics(&self) {
-        let release = |topic: &Topic| self.bus.release(topic);
-        for topic in self.topics.release_idle(self.config.linger, release) {
+        self.topics.release_idle(self.config.linger, |topic| {
+            self.bus.release(topic);
             if let Topic::Invoice(hash) = topic {
-                self.timers.stop(&hash);
+                self.timers.stop(hash);
             }
-        }
+        });
     }
 
     fn on_message(self: &Arc<Self>, number: &mut u64, message: Message) {

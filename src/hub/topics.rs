@@ -169,19 +169,17 @@ impl Topics {
     }
 
     /// Forgets the topics that nobody has listened to for `linger`. Each is released under the lock:
-    /// whoever wants it back asks the bus after this.
-    pub(super) fn release_idle(&self, linger: Duration, release: impl Fn(&Topic)) -> Vec<Topic> {
+    /// whoever wants it back asks the bus after this, and gets a timer of its own.
+    pub(super) fn release_idle(&self, linger: Duration, release: impl Fn(&Topic)) {
         self.locked(|topics| {
-            let idle = topics
-                .iter()
-                .filter(|(_, listened)| listened.is_idle(linger));
-            let idle: Vec<_> = idle.map(|(topic, _)| topic.clone()).collect();
-            for topic in &idle {
-                topics.remove(topic);
-                release(topic);
-            }
-            idle
-        })
+            topics.retain(|topic, listened| {
+                let is_idle = listened.is_idle(linger);
+                if is_idle {
+                    release(topic);
+                }
+                !is_idle
+            });
+        });
     }
 
     fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
