@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -22,7 +22,8 @@ pub(crate) struct Tidings {
     directory: tempfile::TempDir,
     environment: Vec<(String, String)>,
     log: Arc<Mutex<Vec<Value>>>,
-    publisher: std::sync::OnceLock<String>,
+    publisher: OnceLock<String>,
+    http: reqwest::Client,
 }
 
 impl Tidings {
@@ -75,7 +76,8 @@ impl Tidings {
             directory,
             environment,
             log,
-            publisher: std::sync::OnceLock::new(),
+            publisher: OnceLock::new(),
+            http: http(),
         };
         let listening = server.logged(|line| line["message"] == "listening").await;
         server.address = listening["address"].as_str().unwrap().parse().unwrap();
@@ -85,11 +87,6 @@ impl Tidings {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// `ws://…/graphql`
-    pub(crate) fn ws_url(&self) -> String {
-        format!("ws://{}/graphql", self.address)
     }
 
     /// `http://…` and the path.
@@ -104,7 +101,7 @@ impl Tidings {
 
     /// Connects with the subprotocol, and says nothing yet.
     pub(crate) async fn connect(&self) -> Client {
-        Client::connect(&self.ws_url(), Some("graphql-transport-ws")).await
+        Client::connect(self.address, Some("graphql-transport-ws")).await
     }
 
     /// Connects and is acknowledged, without credentials.
@@ -174,7 +171,8 @@ impl Tidings {
 
     /// Posts JSON with an API key (none if empty): the status and the body of the answer.
     pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> (u16, String) {
-        let mut request = http()
+        let mut request = self
+            .http
             .post(self.http_url(path))
             .header("content-type", "application/json")
             .body(body.to_owned());
@@ -190,7 +188,8 @@ impl Tidings {
 
     /// Gets a path: the status and the body of the answer.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let response = http()
+        let response = self
+            .http
             .get(self.http_url(path))
             .send()
             .await
