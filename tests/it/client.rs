@@ -1,11 +1,15 @@
 //! A client that says exactly what a test tells it to.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use serde_json::Value;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::tidings::PATIENCE;
 
@@ -41,6 +45,30 @@ impl Client {
         Client {
             socket,
             subprotocol,
+            fences: 0,
+        }
+    }
+
+    /// Connects with a small receive buffer: a client that stops reading is noticed soon.
+    pub(crate) async fn narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer");
+        let stream = socket.connect(address).await.expect("it connects");
+        let mut request = format!("ws://{address}/graphql")
+            .into_client_request()
+            .expect("a URL");
+        let protocol = HeaderValue::from_static("graphql-transport-ws");
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", protocol);
+        let stream = MaybeTlsStream::Plain(stream);
+        let (socket, _) = timeout(PATIENCE, client_async(request, stream))
+            .await
+            .expect("it connects in time")
+            .expect("it takes the upgrade");
+        Client {
+            socket,
+            subprotocol: None,
             fences: 0,
         }
     }
@@ -94,6 +122,28 @@ impl Client {
             Ok(text) => text,
             Err((code, reason)) => panic!("closed {code} {reason:?} where a message was expected"),
         }
+    }
+
+    /// The next text frame, as JSON.
+    pub(crate) async fn json(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).expect("messages are JSON")
+    }
+
+    /// The next text frame, which is a result of the subscription with this id: its payload.
+    pub(crate) async fn payload(&mut self, id: &str) -> Value {
+        let mut message = self.json().await;
+        assert_eq!(
+            (&message["type"], &message["id"]),
+            (&"next".into(), &id.into()),
+            "{message}"
+        );
+        message["payload"].take()
+    }
+
+    /// The next text frame says that the subscription with this id has ended.
+    pub(crate) async fn completed(&mut self, id: &str) {
+        let complete = format!(r#"{{"id":"{id}","type":"complete"}}"#);
+        assert_eq!(self.text().await, complete);
     }
 
     /// How the connection is closed; messages before that are a failure.
