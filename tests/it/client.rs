@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -19,6 +20,8 @@ pub(crate) struct Client {
     fences: usize,
 }
 
+const SUBPROTOCOL: &str = "graphql-transport-ws";
+
 /// How a connection was closed: code and reason. Code 1006 is a socket that ended without a frame.
 pub(crate) type Closed = (u16, String);
 
@@ -28,7 +31,19 @@ impl Client {
     /// The upgrade is asked for by hand: libraries refuse an answer without a subprotocol, and with
     /// it the close frame that says why there is none.
     pub(crate) async fn connect(address: SocketAddr, subprotocols: Option<&str>) -> Self {
-        let (stream, head) = upgrade(address, subprotocols).await;
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Self::over(socket, address, subprotocols).await
+    }
+
+    /// Connects with a small receive buffer: a client that stops reading is noticed soon.
+    pub(crate) async fn narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer");
+        Self::over(socket, address, Some(SUBPROTOCOL)).await
+    }
+
+    async fn over(socket: TcpSocket, address: SocketAddr, subprotocols: Option<&str>) -> Self {
+        let (stream, head) = upgrade(socket, address, subprotocols).await;
         let subprotocol = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("sec-websocket-protocol")
@@ -90,6 +105,28 @@ impl Client {
             Ok(text) => text,
             Err((code, reason)) => panic!("closed {code} {reason:?} where a message was expected"),
         }
+    }
+
+    /// The next text frame, as JSON.
+    pub(crate) async fn json(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).expect("messages are JSON")
+    }
+
+    /// The next text frame, which is a result of the subscription with this id: its payload.
+    pub(crate) async fn payload(&mut self, id: &str) -> Value {
+        let mut message = self.json().await;
+        assert_eq!(
+            (&message["type"], &message["id"]),
+            (&"next".into(), &id.into()),
+            "{message}"
+        );
+        message["payload"].take()
+    }
+
+    /// The next text frame says that the subscription with this id has ended.
+    pub(crate) async fn completed(&mut self, id: &str) {
+        let complete = format!(r#"{{"id":"{id}","type":"complete"}}"#);
+        assert_eq!(self.text().await, complete);
     }
 
     /// How the connection is closed; messages before that are a failure.
@@ -171,7 +208,8 @@ pub(crate) const PING: u8 = 0x89;
 
 impl Raw {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Raw(upgrade(address, Some("graphql-transport-ws")).await.0)
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Raw(upgrade(socket, address, Some(SUBPROTOCOL)).await.0)
     }
 
     /// Sends a frame in one piece: the opcode with `FIN`, and the payload.
@@ -230,7 +268,11 @@ impl Raw {
 }
 
 /// Asks for the upgrade to WebSocket, and insists on it: the stream behind it, and what was said.
-async fn upgrade(address: SocketAddr, subprotocols: Option<&str>) -> (TcpStream, String) {
+async fn upgrade(
+    socket: TcpSocket,
+    address: SocketAddr,
+    subprotocols: Option<&str>,
+) -> (TcpStream, String) {
     let subprotocols = subprotocols.map_or(String::new(), |subprotocols| {
         format!("Sec-WebSocket-Protocol: {subprotocols}\r\n")
     });
@@ -239,7 +281,7 @@ async fn upgrade(address: SocketAddr, subprotocols: Option<&str>) -> (TcpStream,
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocols}\r\n"
     );
     let upgraded = async {
-        let mut stream = TcpStream::connect(address).await?;
+        let mut stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         stream.write_all(request.as_bytes()).await?;
         let mut head = Vec::new();
