@@ -1,8 +1,10 @@
 //! All integration tests: one binary, built once.
 
+mod bodies;
 mod bus_contract;
 mod cli;
 mod client;
+mod fan_out;
 mod graphql_transport_ws;
 mod redis_bus;
 mod redis_server;

@@ -1,14 +1,15 @@
 //! The built `tidings`, started for one test on a free port.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::redis_server::RedisServer;
 
 /// How long a fact may take to come true before a test gives up on it. Nothing waits this long when
 /// all is well.
@@ -22,7 +23,10 @@ pub(crate) struct Tidings {
     directory: tempfile::TempDir,
     environment: Vec<(String, String)>,
     log: Arc<Mutex<Vec<Value>>>,
-    publisher: std::sync::OnceLock<String>,
+    /// What it printed.
+    printed: Arc<Mutex<Vec<String>>>,
+    publisher: OnceLock<String>,
+    http: reqwest::Client,
 }
 
 impl Tidings {
@@ -34,6 +38,20 @@ impl Tidings {
     /// Starts one with settings, such as `("TIDINGS_LIMITS__INIT_TIMEOUT", "300ms")`.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::start_as(&["serve"], settings).await
+    }
+
+    /// Starts one on this Redis, for tests that are not about time: a busy machine must not look
+    /// like a dead Redis.
+    pub(crate) async fn start_on(redis: &RedisServer, settings: &[(&str, &str)]) -> Self {
+        let url = redis.url();
+        let patient = [
+            ("TIDINGS_BUS__URL", url.as_str()),
+            ("TIDINGS_REDIS__REPLY_TIMEOUT", "30s"),
+            ("TIDINGS_REDIS__CANARY_TIMEOUT", "30s"),
+            ("TIDINGS_REDIS__RECONNECT_MIN", "20ms"),
+            ("TIDINGS_REDIS__RECONNECT_MAX", "100ms"),
+        ];
+        Self::start_with(&[&patient, settings].concat()).await
     }
 
     /// Starts one with these arguments and settings, and waits until it listens.
@@ -60,22 +78,19 @@ impl Tidings {
             .stderr(Stdio::piped())
             .spawn()
             .expect("tidings starts");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
-        let lines = log.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                lines.lock().unwrap().push(line);
-            }
+        let log = collect(process.stderr.take().expect("it is piped"), |line| {
+            serde_json::from_str(&line).unwrap_or(Value::String(line))
         });
+        let printed = collect(process.stdout.take().expect("it is piped"), |line| line);
         let mut server = Tidings {
             address: ([127, 0, 0, 1], 0).into(),
             process,
             directory,
             environment,
             log,
-            publisher: std::sync::OnceLock::new(),
+            printed,
+            publisher: OnceLock::new(),
+            http: http(),
         };
         let listening = server.logged(|line| line["message"] == "listening").await;
         server.address = listening["address"].as_str().unwrap().parse().unwrap();
@@ -85,11 +100,6 @@ impl Tidings {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// `ws://…/graphql`
-    pub(crate) fn ws_url(&self) -> String {
-        format!("ws://{}/graphql", self.address)
     }
 
     /// `http://…` and the path.
@@ -104,7 +114,7 @@ impl Tidings {
 
     /// Connects with the subprotocol, and says nothing yet.
     pub(crate) async fn connect(&self) -> Client {
-        Client::connect(&self.ws_url(), Some("graphql-transport-ws")).await
+        Client::connect(self.address, Some("graphql-transport-ws")).await
     }
 
     /// Connects and is acknowledged, without credentials.
@@ -123,13 +133,7 @@ impl Tidings {
 
     /// Runs a command of `tidings` beside the server, with its settings; gives back what it printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .envs(self.environment.iter().cloned())
-            .output()
-            .expect("tidings runs");
+        let output = self.command(arguments, &[], "");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -141,22 +145,71 @@ impl Tidings {
             .to_owned()
     }
 
+    /// The same for a command that may fail, with something more in its environment and on stdin.
+    pub(crate) fn command(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        stdin: &str,
+    ) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tidings runs");
+        // It may have ended before it has read all of it.
+        let _ = child
+            .stdin
+            .take()
+            .expect("it is piped")
+            .write_all(stdin.as_bytes());
+        child.wait_with_output().expect("it is our child")
+    }
+
     /// A new key of an account, that the server knows of.
     pub(crate) async fn key(&self, account: &str, scopes: &[&str]) -> String {
+        let key = self.new_key(account, scopes, &[]);
+        self.until_known(&key).await;
+        key
+    }
+
+    /// A new key of an account, with more arguments for `tidings keys create`.
+    pub(crate) fn new_key(&self, account: &str, scopes: &[&str], more: &[&str]) -> String {
         let mut arguments = vec!["keys", "create", "--account", account];
         for scope in scopes {
             arguments.extend(["--scope", scope]);
         }
-        let key = self.run(&arguments);
-        // The server looks at the store several times a second.
+        arguments.extend(more);
+        self.run(&arguments)
+    }
+
+    /// Waits until the server knows a key: it looks at the store several times a second.
+    pub(crate) async fn until_known(&self, key: &str) {
         self.until("the key is known", async || {
-            let response = self
-                .post("/graphql", &key, r#"{"query":"{ __typename }"}"#)
+            let (_, said) = self
+                .post("/graphql", key, r#"{"query":"{ me { id } }"}"#)
                 .await;
-            response.0 == 200
+            // Where a bad key is as good as none, `me` is null for it, and that is no error.
+            said.contains(r#""me":{"#) || said.contains("NOT_AUTHORIZED")
         })
         .await;
-        key
+    }
+
+    /// The id of the one key that has this name.
+    pub(crate) fn key_id(&self, name: &str) -> String {
+        let keys: Value = serde_json::from_str(&self.run(&["keys", "list", "--json"])).unwrap();
+        let named = |key: &&Value| key["name"] == name;
+        let key = keys.as_array().unwrap().iter().find(named);
+        key.expect("there is such a key")["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Publishes a body through `POST /v1/events/<channel>`, and insists that it is taken.
@@ -174,7 +227,8 @@ impl Tidings {
 
     /// Posts JSON with an API key (none if empty): the status and the body of the answer.
     pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> (u16, String) {
-        let mut request = http()
+        let mut request = self
+            .http
             .post(self.http_url(path))
             .header("content-type", "application/json")
             .body(body.to_owned());
@@ -190,7 +244,8 @@ impl Tidings {
 
     /// Gets a path: the status and the body of the answer.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let response = http()
+        let response = self
+            .http
             .get(self.http_url(path))
             .send()
             .await
@@ -217,6 +272,16 @@ impl Tidings {
             self.metric(name).await == value
         })
         .await;
+    }
+
+    /// What it has logged up to now.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// What it has printed up to now, line by line.
+    pub(crate) fn printed(&self) -> Vec<String> {
+        self.printed.lock().unwrap().clone()
     }
 
     /// Waits until a log line is written, and gives it back.
@@ -267,6 +332,21 @@ impl Tidings {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Collects the lines of a pipe until it ends.
+fn collect<T: Send + 'static>(
+    pipe: impl Read + Send + 'static,
+    read: impl Fn(String) -> T + Send + 'static,
+) -> Arc<Mutex<Vec<T>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let collected = lines.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            collected.lock().unwrap().push(read(line));
+        }
+    });
+    lines
 }
 
 impl Drop for Tidings {
