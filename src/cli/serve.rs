@@ -69,8 +69,9 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     );
     // Not the drain's token: results go out until the last connection has gone.
     let hub_stopped = tokio_util::sync::CancellationToken::new();
-    background.spawn(hub.clone().run(inbox, hub_stopped.clone()));
-    let pinned = hub.pin(price_topics(&settings));
+    let mut hub_runs = tokio::spawn(hub.clone().run(inbox, hub_stopped.clone()));
+    // Goes on when we do not wait for it any longer.
+    let pinned = tokio::spawn(hub.clone().pin(price_topics(&settings)));
     if timeout(BUS_PATIENCE, pinned).await.is_err() || !hub.is_up() {
         tracing::warn!("the bus is away: serving without events until it is there");
     }
@@ -90,10 +91,15 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     }
     tracing::info!(%address, path = settings.server.path, "listening");
 
-    drain.on_signal().await?;
+    tokio::select! {
+        signal = drain.on_signal() => signal?,
+        // Nobody would be told anything any more, and nobody would notice.
+        ended = &mut hub_runs => anyhow::bail!("the hub has ended: {ended:?}"),
+    }
     accepting.await?;
     drain.finish(settings.server.shutdown_grace).await;
     hub_stopped.cancel();
+    hub_runs.await?;
     background.close();
     background.wait().await;
     tracing::info!("stopped");
@@ -200,6 +206,7 @@ fn routes(
         metrics: metrics.clone(),
         drain: drain.clone(),
         message_bytes: limits.message_bytes,
+        body_timeout: settings.server.header_timeout,
     }
 }
 
