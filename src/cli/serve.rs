@@ -80,6 +80,7 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         listener,
         routes.router(),
         settings.server.header_timeout,
+        settings.limits.connections,
         drain.clone(),
     ));
     if is_demo {

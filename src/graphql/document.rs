@@ -16,10 +16,17 @@ pub(super) struct Documents(moka::sync::Cache<Arc<str>, Arc<Parsed>>);
 
 type Parsed = Result<ExecutableDocument, GraphqlError>;
 
+/// What a document is counted as being long: as much text as this many documents of that length is
+/// kept, so that long ones cannot fill the memory.
+const USUAL_BYTES: u64 = 2048;
+
 impl Documents {
-    /// A cache of at most this many documents.
+    /// A cache of about this many documents.
     pub(super) fn new(limit: u64) -> Self {
-        Documents(moka::sync::Cache::new(limit))
+        let cache = moka::sync::Cache::builder()
+            .weigher(|text: &Arc<str>, _| u32::try_from(text.len()).unwrap_or(u32::MAX))
+            .max_capacity(limit.saturating_mul(USUAL_BYTES));
+        Documents(cache.build())
     }
 
     /// The parsed document, or its syntax error.

@@ -266,10 +266,7 @@ fn by_request(
                 expires_at: decoded.expires_at,
             },
         ),
-        Err(undecodable) => invoice_error(
-            EventError::coded(undecodable.to_string(), "INVOICE_DECODE_ERROR"),
-            None,
-        ),
+        Err(error) => undecodable(EventError::coded(error.to_string(), "INVOICE_DECODE_ERROR")),
     };
     Ok(told(
         ctx.data::<Arc<Asking>>()?,
@@ -286,7 +283,7 @@ async fn by_hash(
     let hash = hash.check().map_err(|invalid| invalid.thrown())?;
     let need = match sources.terms_of(&hash).await {
         Some(terms) => invoice(sources, terms),
-        None => invoice_error(invoice_not_found(&hash), Some(hash)),
+        None => unknown_invoice(sources, hash),
     };
     Ok(told(ctx.data::<Arc<Asking>>()?, need, None))
 }
@@ -305,7 +302,7 @@ impl Sources {
     /// who asked by its request.
     pub(super) async fn terms_of(&self, hash: &topic::PaymentHash) -> Option<InvoiceTerms> {
         let known = match self.hub.told_of_invoice(hash) {
-            Some(told) => told,
+            Some((told, _)) => told,
             None => self.hub.invoice(hash).await?,
         };
         let decoded = known
@@ -338,11 +335,33 @@ fn invoice(sources: &Sources, terms: InvoiceTerms) -> Need {
     }
 }
 
-/// An error first; an invoice that is not known yet may be told of later.
-fn invoice_error(error: EventError, hash: Option<topic::PaymentHash>) -> Need {
+/// An error for as long as nothing is known of the invoice: it may be told of later.
+fn unknown_invoice(sources: &Sources, hash: topic::PaymentHash) -> Need {
+    let hub = sources.hub.clone();
+    let of = hash.clone();
+    let error = InvoiceUpdate::Errors(vec![invoice_not_found(&hash)]);
+    Need {
+        topics: smallvec![Topic::Invoice(hash)],
+        snapshot: Box::new(move || {
+            let told = hub.told_of_invoice(&of);
+            let up_to = told.as_ref().map_or(0, |(_, number)| *number);
+            let update =
+                told.map_or_else(|| error.clone(), |(state, _)| InvoiceUpdate::State(state));
+            Snapshot {
+                events: smallvec![Arc::new(Event::Invoice(update))],
+                up_to,
+            }
+        }),
+        invoice: None,
+        completes: sources.complete_when_final,
+    }
+}
+
+/// An error, and nothing else to come.
+fn undecodable(error: EventError) -> Need {
     let event = Arc::new(Event::Invoice(InvoiceUpdate::Errors(vec![error])));
     Need {
-        topics: hash.into_iter().map(Topic::Invoice).collect(),
+        topics: smallvec![],
         snapshot: told_once(event),
         invoice: None,
         completes: false,

@@ -54,14 +54,12 @@ impl Timers {
 impl Hub {
     /// What a new asker is told of an invoice: what was last told of it, or what its terms say now.
     pub fn invoice_state(&self, terms: &InvoiceTerms) -> (InvoiceState, u64) {
-        let topic = Topic::Invoice(terms.payment_hash.clone());
-        let told = self.last_numbered(&topic, 0);
-        let number = told.as_ref().map_or(0, |(number, _)| *number);
-        if let Some(Event::Invoice(InvoiceUpdate::State(state))) =
-            told.as_ref().map(|(_, event)| &**event)
+        let told = self.told_of_invoice(&terms.payment_hash);
+        let number = told.as_ref().map_or(0, |(_, number)| *number);
+        if let Some((state, _)) = told
             && state.status.is_final()
         {
-            return (state.clone(), number);
+            return (state, number);
         }
         let is_over = SystemTime::now() >= terms.expires_at;
         let state = InvoiceState {
@@ -88,10 +86,11 @@ impl Hub {
         }
     }
 
-    /// What was last told of an invoice to those who listen to it here.
-    pub fn told_of_invoice(&self, hash: &PaymentHash) -> Option<InvoiceState> {
-        match &*self.last(&Topic::Invoice(hash.clone()), 0)? {
-            Event::Invoice(InvoiceUpdate::State(state)) => Some(state.clone()),
+    /// What was last told of an invoice to those who listen to it here, and the number of that.
+    pub fn told_of_invoice(&self, hash: &PaymentHash) -> Option<(InvoiceState, u64)> {
+        let (number, event) = self.last_numbered(&Topic::Invoice(hash.clone()), 0)?;
+        match &*event {
+            Event::Invoice(InvoiceUpdate::State(state)) => Some((state.clone(), number)),
             _ => None,
         }
     }
@@ -171,23 +170,22 @@ impl Hub {
         else {
             return;
         };
-        // Numbered 0: live events are newer. Running operations hear of it too, through the queue.
-        let is_unknown = self.listened(|topics| {
-            let Some(listened) = topics.get_mut(topic) else {
-                return false;
-            };
-            if listened.operations.is_empty() && listened.retained[0].is_none() {
-                let at = tokio::time::Instant::now();
-                listened.retained[0] = Some(Told {
-                    number: 0,
-                    at,
-                    event: Arc::new(event.clone()),
-                });
-                return false;
+        let is_told = self.listened(|topics| {
+            let listened = topics.get_mut(topic)?;
+            if !listened.operations.is_empty() {
+                return None;
             }
-            true
+            // Nobody has been told anything yet. Numbered 0: live events are newer.
+            let number = listened.retained[0].as_ref().map_or(0, |told| told.number);
+            let at = tokio::time::Instant::now();
+            listened.retained[0] = Some(Told {
+                number,
+                at,
+                event: Arc::new(event.clone()),
+            });
+            Some(())
         });
-        if is_unknown {
+        if is_told.is_none() {
             let _ = self.local.send(Local::Kept(topic.clone(), event)).await;
         }
     }

@@ -451,7 +451,11 @@ impl Hub {
             }
             Local::TellSnapshots => {
                 let running: Vec<_> = self.operations().values().cloned().collect();
-                for shared in running {
+                // What listens to nothing (an error that was told once) has missed nothing.
+                for shared in running
+                    .into_iter()
+                    .filter(|shared| !shared.topics.is_empty())
+                {
                     if shared.tell_snapshot() {
                         self.remove(&shared);
                     }

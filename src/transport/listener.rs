@@ -4,6 +4,7 @@
 //! its graceful shutdown neither waits for WebSockets nor closes them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::drain::Drain;
@@ -22,8 +24,25 @@ use crate::drain::Drain;
 /// How long to wait when a connection cannot be accepted: most likely there are too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// Sockets that may be between accepting and upgrading beyond `limits.connections`: queries, probes,
+/// and upgrades that are refused.
+const SPARE_SOCKETS: usize = 1024;
+
 /// Serves HTTP/1.1, with upgrades, until the drain begins.
-pub async fn serve(listener: TcpListener, router: Router, header_timeout: Duration, drain: Drain) {
+///
+/// So many sockets may be open that are not upgraded yet; whoever comes on top is dropped. Those
+/// that are upgraded have a limit of their own.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    header_timeout: Duration,
+    connections: usize,
+    drain: Drain,
+) {
+    let sockets = connections
+        .saturating_add(SPARE_SOCKETS)
+        .min(Semaphore::MAX_PERMITS);
+    let sockets = Arc::new(Semaphore::new(sockets));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -38,12 +57,16 @@ pub async fn serve(listener: TcpListener, router: Router, header_timeout: Durati
                 continue;
             }
         };
+        let Ok(permit) = sockets.clone().try_acquire_owned() else {
+            continue;
+        };
         // Small messages should not wait for one another.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let service = service_fn(move |request| answer(router.clone(), request));
         let begun = drain.begun.clone();
         drain.open.spawn(async move {
+            let _permit = permit;
             let connection = http1::Builder::new()
                 .preserve_header_case(true)
                 .timer(TokioTimer::new())

@@ -3,6 +3,7 @@
 mod bus_contract;
 mod cli;
 mod client;
+mod clients;
 mod graphql_transport_ws;
 mod redis_bus;
 mod redis_server;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,10 +19,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Tidings {
     address: SocketAddr,
     process: Child,
+    arguments: Vec<String>,
     /// Its data, and where commands for it are run.
     directory: tempfile::TempDir,
     environment: Vec<(String, String)>,
     log: Arc<Mutex<Vec<Value>>>,
+    printed: Arc<Mutex<Vec<String>>>,
     publisher: std::sync::OnceLock<String>,
 }
 
@@ -50,36 +53,46 @@ impl Tidings {
                 ("TIDINGS_LOG__FORMAT".to_owned(), "json".to_owned()),
             ])
             .collect();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(arguments)
-            .current_dir(directory.path())
-            .env_clear()
-            .envs(environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tidings starts");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
-        let lines = log.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                lines.lock().unwrap().push(line);
-            }
-        });
+        let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
+        let (log, printed) = (Arc::default(), Arc::default());
         let mut server = Tidings {
             address: ([127, 0, 0, 1], 0).into(),
-            process,
+            process: spawn(&arguments, &environment, directory.path(), &log, &printed),
+            arguments,
             directory,
             environment,
             log,
+            printed,
             publisher: std::sync::OnceLock::new(),
         };
-        let listening = server.logged(|line| line["message"] == "listening").await;
-        server.address = listening["address"].as_str().unwrap().parse().unwrap();
+        server.listening().await;
         server
+    }
+
+    async fn listening(&mut self) {
+        let listening = self.logged(|line| line["message"] == "listening").await;
+        self.address = listening["address"].as_str().unwrap().parse().unwrap();
+    }
+
+    /// Stops it as an operator does, and starts it again at the same address. What it has logged and
+    /// printed before is forgotten.
+    pub(crate) async fn restart(&mut self) {
+        self.signal("TERM");
+        assert_eq!(self.exit_code().await, Some(0));
+        let listen = self
+            .environment
+            .iter_mut()
+            .find(|(name, _)| name == "TIDINGS_SERVER__LISTEN");
+        listen.expect("it is always set").1 = self.address.to_string();
+        (self.log, self.printed) = (Arc::default(), Arc::default());
+        self.process = spawn(
+            &self.arguments,
+            &self.environment,
+            self.directory.path(),
+            &self.log,
+            &self.printed,
+        );
+        self.listening().await;
     }
 
     /// Where it listens.
@@ -235,6 +248,21 @@ impl Tidings {
         }
     }
 
+    /// Waits until it prints a line that starts with `name`, such as `API key`, and gives back the
+    /// word that follows.
+    pub(crate) async fn printed(&self, name: &str) -> String {
+        let mut word = None;
+        self.until(&format!("{name} is printed"), async || {
+            let printed = self.printed.lock().unwrap();
+            let rest = |line: &String| line.trim().strip_prefix(name).map(str::to_owned);
+            word = printed.iter().find_map(rest);
+            word.is_some()
+        })
+        .await;
+        let rest = word.expect("it was printed");
+        rest.split_whitespace().next().expect("a word").to_owned()
+    }
+
     /// Waits until something is true.
     pub(crate) async fn until(&self, what: &str, mut is_true: impl AsyncFnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -267,6 +295,42 @@ impl Tidings {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Starts a process, and collects what it logs and prints.
+fn spawn(
+    arguments: &[String],
+    environment: &[(String, String)],
+    directory: &Path,
+    log: &Arc<Mutex<Vec<Value>>>,
+    printed: &Arc<Mutex<Vec<String>>>,
+) -> Child {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tidings starts");
+    let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
+    let log = log.clone();
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            log.lock().unwrap().push(line);
+        }
+    });
+    let stdout = BufReader::new(process.stdout.take().expect("it is piped"));
+    let printed = printed.clone();
+    std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            printed.lock().unwrap().push(line);
+        }
+    });
+    process
 }
 
 impl Drop for Tidings {
