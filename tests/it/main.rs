@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod clients;
 mod graphql_transport_ws;
+mod image;
 mod redis_bus;
 mod redis_server;
 mod retained;
