@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::task::AbortHandle;
 
-use super::{Hub, Local, Told};
+use super::{Hub, Local};
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
 use crate::topic::{PaymentHash, Topic};
 
@@ -88,7 +88,7 @@ impl Hub {
 
     /// What was last told of an invoice to those who listen to it here, and the number of that.
     pub fn told_of_invoice(&self, hash: &PaymentHash) -> Option<(InvoiceState, u64)> {
-        let (number, event) = self.last_numbered(&Topic::Invoice(hash.clone()), 0)?;
+        let (number, event) = self.topics.last(&Topic::Invoice(hash.clone()), 0)?;
         match &*event {
             Event::Invoice(InvoiceUpdate::State(state)) => Some((state.clone(), number)),
             _ => None,
@@ -96,19 +96,24 @@ impl Hub {
     }
 
     /// Tells that an invoice has expired when it has, if somebody listens then and it is not paid.
+    ///
+    /// To be called while its topic is listened to, or put to run: the timer ends with the topic.
     pub(super) fn watch_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
-        let mut timers = self.timers.timers();
         let hash = &terms.payment_hash;
-        let is_over = SystemTime::now() >= terms.expires_at;
-        if is_over || timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+        if SystemTime::now() >= terms.expires_at {
             return;
         }
+        {
+            let mut timers = self.timers.timers();
+            if timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+                return;
+            }
+            let at = terms.expires_at + GRACE;
+            let timer = tokio::spawn(self.clone().tell_expiry(hash.clone(), at));
+            timers.insert(hash.clone(), timer.abort_handle());
+        }
+        // Not under the timers' lock: they are stopped under that of the topics.
         self.know_pending(terms);
-        let timer = tokio::spawn(
-            self.clone()
-                .tell_expiry(hash.clone(), terms.expires_at + GRACE),
-        );
-        timers.insert(hash.clone(), timer.abort_handle());
     }
 
     /// Takes an invoice that somebody is being told of as pending, so that a publisher's `Pending`
@@ -121,17 +126,9 @@ impl Hub {
             payment_preimage: None,
             status: InvoiceStatus::Pending,
         };
-        let event = Arc::new(Event::Invoice(InvoiceUpdate::State(state)));
-        self.listened(|topics| {
-            if let Some(listened) = topics.get_mut(&Topic::Invoice(terms.payment_hash.clone())) {
-                let at = tokio::time::Instant::now();
-                listened.retained[0].get_or_insert(Told {
-                    number: 0,
-                    at,
-                    event,
-                });
-            }
-        });
+        let topic = Topic::Invoice(terms.payment_hash.clone());
+        let event = Event::Invoice(InvoiceUpdate::State(state));
+        self.topics.know(&topic, event);
     }
 
     async fn tell_expiry(self: Arc<Self>, hash: PaymentHash, at: SystemTime) {
@@ -170,22 +167,7 @@ impl Hub {
         else {
             return;
         };
-        let is_told = self.listened(|topics| {
-            let listened = topics.get_mut(topic)?;
-            if !listened.operations.is_empty() {
-                return None;
-            }
-            // Nobody has been told anything yet. Numbered 0: live events are newer.
-            let number = listened.retained[0].as_ref().map_or(0, |told| told.number);
-            let at = tokio::time::Instant::now();
-            listened.retained[0] = Some(Told {
-                number,
-                at,
-                event: Arc::new(event.clone()),
-            });
-            Some(())
-        });
-        if is_told.is_none() {
+        if !self.topics.know_before_anybody(topic, &event) {
             let _ = self.local.send(Local::Kept(topic.clone(), event)).await;
         }
     }
