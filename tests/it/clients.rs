@@ -123,10 +123,7 @@ async fn demo() -> Tidings {
 }
 
 async fn pay(server: &Tidings) {
-    let (key, request) = (
-        server.printed("API key").await,
-        server.printed("Invoice").await,
-    );
+    let (key, request) = (server.named("API key").await, server.named("Invoice").await);
     let hash = PaymentRequest::decode(&request).unwrap().payment_hash;
     let paid = json!({
         "paymentHash": hash.as_str(),
@@ -188,10 +185,13 @@ impl Script {
     async fn start(command: &mut Command, server: &Tidings) -> Self {
         insist_on_clients();
         let mut process = command
-            .env("TIDINGS_WS_URL", server.ws_url())
+            .env(
+                "TIDINGS_WS_URL",
+                format!("ws://{}/graphql", server.address()),
+            )
             .env("TIDINGS_HTTP_URL", server.http_url("/graphql"))
-            .env("TIDINGS_KEY", server.printed("API key").await)
-            .env("TIDINGS_INVOICE", server.printed("Invoice").await)
+            .env("TIDINGS_KEY", server.named("API key").await)
+            .env("TIDINGS_INVOICE", server.named("Invoice").await)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)

@@ -1,9 +1,11 @@
 //! All integration tests: one binary, built once.
 
+mod bodies;
 mod bus_contract;
 mod cli;
 mod client;
 mod clients;
+mod fan_out;
 mod graphql_transport_ws;
 mod image;
 mod redis_bus;

@@ -1,15 +1,16 @@
 //! The built `tidings`, started for one test on a free port.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::redis_server::RedisServer;
 
 /// How long a fact may take to come true before a test gives up on it. Nothing waits this long when
 /// all is well.
@@ -23,9 +24,11 @@ pub(crate) struct Tidings {
     /// Its data, and where commands for it are run.
     directory: tempfile::TempDir,
     environment: Vec<(String, String)>,
-    log: Arc<Mutex<Vec<Value>>>,
-    printed: Arc<Mutex<Vec<String>>>,
-    publisher: std::sync::OnceLock<String>,
+    log: Lines<Value>,
+    /// What it printed.
+    printed: Lines<String>,
+    publisher: OnceLock<String>,
+    http: reqwest::Client,
 }
 
 impl Tidings {
@@ -37,6 +40,20 @@ impl Tidings {
     /// Starts one with settings, such as `("TIDINGS_LIMITS__INIT_TIMEOUT", "300ms")`.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::start_as(&["serve"], settings).await
+    }
+
+    /// Starts one on this Redis, for tests that are not about time: a busy machine must not look
+    /// like a dead Redis.
+    pub(crate) async fn start_on(redis: &RedisServer, settings: &[(&str, &str)]) -> Self {
+        let url = redis.url();
+        let patient = [
+            ("TIDINGS_BUS__URL", url.as_str()),
+            ("TIDINGS_REDIS__REPLY_TIMEOUT", "30s"),
+            ("TIDINGS_REDIS__CANARY_TIMEOUT", "30s"),
+            ("TIDINGS_REDIS__RECONNECT_MIN", "20ms"),
+            ("TIDINGS_REDIS__RECONNECT_MAX", "100ms"),
+        ];
+        Self::start_with(&[&patient, settings].concat()).await
     }
 
     /// Starts one with these arguments and settings, and waits until it listens.
@@ -53,20 +70,34 @@ impl Tidings {
                 ("TIDINGS_LOG__FORMAT".to_owned(), "json".to_owned()),
             ])
             .collect();
-        let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
-        let (log, printed) = (Arc::default(), Arc::default());
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let (process, log, printed) = launch(&arguments, &environment, directory.path());
         let mut server = Tidings {
             address: ([127, 0, 0, 1], 0).into(),
-            process: spawn(&arguments, &environment, directory.path(), &log, &printed),
+            process,
             arguments,
             directory,
             environment,
             log,
             printed,
-            publisher: std::sync::OnceLock::new(),
+            publisher: OnceLock::new(),
+            http: http(),
         };
         server.listening().await;
         server
+    }
+
+    /// Stops it as an operator does, and starts it again at the same address. What it logged and
+    /// printed before is forgotten.
+    pub(crate) async fn restart(&mut self) {
+        self.signal("TERM");
+        assert_eq!(self.exit_code().await, Some(0));
+        let mut settings = self.environment.iter_mut();
+        let listen = settings.find(|(name, _)| name == "TIDINGS_SERVER__LISTEN");
+        listen.expect("it is always set").1 = self.address.to_string();
+        (self.process, self.log, self.printed) =
+            launch(&self.arguments, &self.environment, self.directory.path());
+        self.listening().await;
     }
 
     async fn listening(&mut self) {
@@ -74,35 +105,9 @@ impl Tidings {
         self.address = listening["address"].as_str().unwrap().parse().unwrap();
     }
 
-    /// Stops it as an operator does, and starts it again at the same address. What it has logged and
-    /// printed before is forgotten.
-    pub(crate) async fn restart(&mut self) {
-        self.signal("TERM");
-        assert_eq!(self.exit_code().await, Some(0));
-        let listen = self
-            .environment
-            .iter_mut()
-            .find(|(name, _)| name == "TIDINGS_SERVER__LISTEN");
-        listen.expect("it is always set").1 = self.address.to_string();
-        (self.log, self.printed) = (Arc::default(), Arc::default());
-        self.process = spawn(
-            &self.arguments,
-            &self.environment,
-            self.directory.path(),
-            &self.log,
-            &self.printed,
-        );
-        self.listening().await;
-    }
-
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// `ws://…/graphql`
-    pub(crate) fn ws_url(&self) -> String {
-        format!("ws://{}/graphql", self.address)
     }
 
     /// `http://…` and the path.
@@ -117,7 +122,7 @@ impl Tidings {
 
     /// Connects with the subprotocol, and says nothing yet.
     pub(crate) async fn connect(&self) -> Client {
-        Client::connect(&self.ws_url(), Some("graphql-transport-ws")).await
+        Client::connect(self.address, Some("graphql-transport-ws")).await
     }
 
     /// Connects and is acknowledged, without credentials.
@@ -136,13 +141,7 @@ impl Tidings {
 
     /// Runs a command of `tidings` beside the server, with its settings; gives back what it printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .envs(self.environment.iter().cloned())
-            .output()
-            .expect("tidings runs");
+        let output = self.command(arguments, &[], "");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -154,22 +153,71 @@ impl Tidings {
             .to_owned()
     }
 
+    /// The same for a command that may fail, with something more in its environment and on stdin.
+    pub(crate) fn command(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        stdin: &str,
+    ) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tidings runs");
+        // It may have ended before it has read all of it.
+        let _ = child
+            .stdin
+            .take()
+            .expect("it is piped")
+            .write_all(stdin.as_bytes());
+        child.wait_with_output().expect("it is our child")
+    }
+
     /// A new key of an account, that the server knows of.
     pub(crate) async fn key(&self, account: &str, scopes: &[&str]) -> String {
+        let key = self.new_key(account, scopes, &[]);
+        self.until_known(&key).await;
+        key
+    }
+
+    /// A new key of an account, with more arguments for `tidings keys create`.
+    pub(crate) fn new_key(&self, account: &str, scopes: &[&str], more: &[&str]) -> String {
         let mut arguments = vec!["keys", "create", "--account", account];
         for scope in scopes {
             arguments.extend(["--scope", scope]);
         }
-        let key = self.run(&arguments);
-        // The server looks at the store several times a second.
+        arguments.extend(more);
+        self.run(&arguments)
+    }
+
+    /// Waits until the server knows a key: it looks at the store several times a second.
+    pub(crate) async fn until_known(&self, key: &str) {
         self.until("the key is known", async || {
-            let response = self
-                .post("/graphql", &key, r#"{"query":"{ __typename }"}"#)
+            let (_, said) = self
+                .post("/graphql", key, r#"{"query":"{ me { id } }"}"#)
                 .await;
-            response.0 == 200
+            // Where a bad key is as good as none, `me` is null for it, and that is no error.
+            said.contains(r#""me":{"#) || said.contains("NOT_AUTHORIZED")
         })
         .await;
-        key
+    }
+
+    /// The id of the one key that has this name.
+    pub(crate) fn key_id(&self, name: &str) -> String {
+        let keys: Value = serde_json::from_str(&self.run(&["keys", "list", "--json"])).unwrap();
+        let named = |key: &&Value| key["name"] == name;
+        let key = keys.as_array().unwrap().iter().find(named);
+        key.expect("there is such a key")["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Publishes a body through `POST /v1/events/<channel>`, and insists that it is taken.
@@ -187,7 +235,8 @@ impl Tidings {
 
     /// Posts JSON with an API key (none if empty): the status and the body of the answer.
     pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> (u16, String) {
-        let mut request = http()
+        let mut request = self
+            .http
             .post(self.http_url(path))
             .header("content-type", "application/json")
             .body(body.to_owned());
@@ -203,7 +252,8 @@ impl Tidings {
 
     /// Gets a path: the status and the body of the answer.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let response = http()
+        let response = self
+            .http
             .get(self.http_url(path))
             .send()
             .await
@@ -232,6 +282,32 @@ impl Tidings {
         .await;
     }
 
+    /// What it has logged up to now.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it prints a line that starts with this name, such as `API key`, and gives back
+    /// the word that follows.
+    pub(crate) async fn named(&self, name: &str) -> String {
+        let mut word = None;
+        self.until(&format!("{name} is printed"), async || {
+            let value = |line: &String| {
+                let mut words = line.trim().strip_prefix(name)?.split_whitespace();
+                words.next().map(str::to_owned)
+            };
+            word = self.printed().iter().find_map(value);
+            word.is_some()
+        })
+        .await;
+        word.expect("it was printed")
+    }
+
+    /// What it has printed up to now, line by line.
+    pub(crate) fn printed(&self) -> Vec<String> {
+        self.printed.lock().unwrap().clone()
+    }
+
     /// Waits until a log line is written, and gives it back.
     pub(crate) async fn logged(&self, is_it: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
@@ -246,21 +322,6 @@ impl Tidings {
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-
-    /// Waits until it prints a line that starts with `name`, such as `API key`, and gives back the
-    /// word that follows.
-    pub(crate) async fn printed(&self, name: &str) -> String {
-        let mut word = None;
-        self.until(&format!("{name} is printed"), async || {
-            let printed = self.printed.lock().unwrap();
-            let rest = |line: &String| line.trim().strip_prefix(name).map(str::to_owned);
-            word = printed.iter().find_map(rest);
-            word.is_some()
-        })
-        .await;
-        let rest = word.expect("it was printed");
-        rest.split_whitespace().next().expect("a word").to_owned()
     }
 
     /// Waits until something is true.
@@ -297,14 +358,14 @@ impl Tidings {
     }
 }
 
-/// Starts a process, and collects what it logs and prints.
-fn spawn(
+type Lines<T> = Arc<Mutex<Vec<T>>>;
+
+/// Starts a process, and collects what it logs and what it prints.
+fn launch(
     arguments: &[String],
     environment: &[(String, String)],
     directory: &Path,
-    log: &Arc<Mutex<Vec<Value>>>,
-    printed: &Arc<Mutex<Vec<String>>>,
-) -> Child {
+) -> (Child, Lines<Value>, Lines<String>) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_tidings"))
         .args(arguments)
         .current_dir(directory)
@@ -315,22 +376,26 @@ fn spawn(
         .stderr(Stdio::piped())
         .spawn()
         .expect("tidings starts");
-    let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
-    let log = log.clone();
+    let log = collect(process.stderr.take().expect("it is piped"), |line| {
+        serde_json::from_str(&line).unwrap_or(Value::String(line))
+    });
+    let printed = collect(process.stdout.take().expect("it is piped"), |line| line);
+    (process, log, printed)
+}
+
+/// Collects the lines of a pipe until it ends.
+fn collect<T: Send + 'static>(
+    pipe: impl Read + Send + 'static,
+    read: impl Fn(String) -> T + Send + 'static,
+) -> Lines<T> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let collected = lines.clone();
     std::thread::spawn(move || {
-        for line in stderr.lines().map_while(Result::ok) {
-            let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-            log.lock().unwrap().push(line);
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            collected.lock().unwrap().push(read(line));
         }
     });
-    let stdout = BufReader::new(process.stdout.take().expect("it is piped"));
-    let printed = printed.clone();
-    std::thread::spawn(move || {
-        for line in stdout.lines().map_while(Result::ok) {
-            printed.lock().unwrap().push(line);
-        }
-    });
-    process
+    lines
 }
 
 impl Drop for Tidings {
