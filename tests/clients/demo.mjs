@@ -137,12 +137,12 @@ export class Heard {
     assert.equal(transaction.settlementCurrency, 'BTC');
   }
 
-  /** Takes what is told of an invoice until it is paid. The test pays when it reads `pending`. */
+  /** Takes what is told of an invoice until it is paid. The test pays when it reads `> pay`. */
   async pendingThenPaid() {
     const status = async () => (await this.value()).data.lnInvoicePaymentStatusByPaymentRequest;
     const pending = await status();
     assert.deepEqual([pending.status, pending.paymentPreimage], ['PENDING', null]);
-    console.log('pending');
+    console.log('> pay');
     const paid = await status();
     assert.equal(paid.status, 'PAID');
     assert.match(paid.paymentPreimage, /^[0-9a-f]{64}$/);

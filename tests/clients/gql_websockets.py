@@ -81,7 +81,7 @@ async def pending_then_paid(session):
         told.append(result["lnInvoicePaymentStatusByPaymentRequest"])
         if len(told) == 1:
             # The test pays when it reads this.
-            print("pending", flush=True)
+            print("> pay", flush=True)
     assert [state["status"] for state in told] == ["PENDING", "PAID"], told
     assert told[0]["paymentPreimage"] is None
     assert len(told[1]["paymentPreimage"]) == 64

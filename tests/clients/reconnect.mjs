@@ -1,5 +1,5 @@
 // graphql-ws, of the major version that the first argument says, while the server is restarted: the test does that
-// when it reads `restart`.
+// when it reads `> restart`.
 import assert from 'node:assert/strict';
 import * as demo from './demo.mjs';
 import { Heard, step, watched } from './demo.mjs';
@@ -15,7 +15,7 @@ const stop = client.subscribe(demo.price, prices);
 
 await step('a server that stops says so', async () => {
   await prices.twoPrices();
-  console.log('restart');
+  console.log('> restart');
   assert.equal((await closed).code, 1001);
 });
 

@@ -100,7 +100,7 @@ async fn an_upgrade_is_answered_in_the_spelling_of_the_client() {
 async fn every_subscription(command: &mut Command) {
     let server = demo().await;
     let mut script = Script::start(command, &server).await;
-    script.prints("pending").await;
+    script.prints("> pay").await;
     pay(&server).await;
     script.succeeds().await;
     server.until_metric("tidings_subscriptions", 0.0).await;
@@ -113,7 +113,7 @@ async fn every_subscription(command: &mut Command) {
 async fn a_restart(command: &mut Command) {
     let mut server = demo().await;
     let mut script = Script::start(command, &server).await;
-    script.prints("restart").await;
+    script.prints("> restart").await;
     server.restart().await;
     script.succeeds().await;
 }
