@@ -50,15 +50,6 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         retained,
         store,
     } = outside(&settings, is_demo)?;
-    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
-    let stopped = drain.begun.child_token();
-    background.spawn(refresh(
-        store.clone(),
-        ring.clone(),
-        directory.clone(),
-        stopped,
-    ));
-
     let prices_for = settings.retained.prices_for;
     let hub = Hub::new(
         bus,
@@ -76,6 +67,20 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         tracing::warn!("the bus is away: serving without events until it is there");
     }
 
+    let demo = match is_demo {
+        true => Some(Demo::new(&store, &settings.auth.key_prefix, hub.clone()).await?),
+        false => None,
+    };
+    // After the demo has made its key, so that whoever reads it can use it. Clients are let in before
+    // the first load; those with keys wait for it.
+    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
+    background.spawn(refresh(
+        store,
+        ring.clone(),
+        directory.clone(),
+        drain.begun.child_token(),
+    ));
+
     let routes = routes(&settings, &hub, &ring, directory, &metrics, &drain);
     let accepting = tokio::spawn(listener::serve(
         listener,
@@ -84,9 +89,7 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         settings.limits.connections,
         drain.clone(),
     ));
-    if is_demo {
-        let demo = Demo::new(&store, &settings.auth.key_prefix, hub.clone()).await?;
-        ring.loaded().await;
+    if let Some(demo) = demo {
         tokio::spawn(run_demo(demo, address, settings.server.path.clone()));
     }
     tracing::info!(%address, path = settings.server.path, "listening");
