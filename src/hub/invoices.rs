@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::AbortHandle;
 
 use super::{Hub, Local, Told};
+use crate::bolt11::PaymentRequest;
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
 use crate::topic::{PaymentHash, Topic};
 
@@ -19,6 +20,24 @@ pub struct InvoiceTerms {
 }
 
 impl InvoiceTerms {
+    /// The terms of an invoice that is told to be pending, with its request.
+    pub(super) fn of_pending(event: &Event) -> Option<Self> {
+        let Event::Invoice(InvoiceUpdate::State(state)) = event else {
+            return None;
+        };
+        let request = state.payment_request.as_deref()?;
+        let decoded = match state.status {
+            InvoiceStatus::Pending => PaymentRequest::decode(request).ok()?,
+            InvoiceStatus::Paid | InvoiceStatus::Expired => return None,
+        };
+        // A request of something else says nothing about this invoice.
+        (decoded.payment_hash == state.payment_hash).then(|| InvoiceTerms {
+            payment_hash: decoded.payment_hash,
+            payment_request: request.to_owned(),
+            expires_at: decoded.expires_at,
+        })
+    }
+
     /// A time to come that no clock here reaches.
     pub fn never() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(100_000_000_000)
@@ -96,19 +115,38 @@ impl Hub {
     }
 
     /// Tells that an invoice has expired when it has, if somebody listens then and it is not paid.
+    ///
+    /// To be called while its topic is listened to, or put to run: the timer ends with the topic.
     pub(super) fn watch_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
-        let mut timers = self.timers.timers();
         let hash = &terms.payment_hash;
-        let is_over = SystemTime::now() >= terms.expires_at;
-        if is_over || timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+        if SystemTime::now() >= terms.expires_at {
             return;
         }
+        {
+            let mut timers = self.timers.timers();
+            if timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+                return;
+            }
+            let at = terms.expires_at + GRACE;
+            let timer = tokio::spawn(self.clone().tell_expiry(hash.clone(), at));
+            timers.insert(hash.clone(), timer.abort_handle());
+        }
+        // Not under the timers' lock: they are stopped under that of the topics.
         self.know_pending(terms);
-        let timer = tokio::spawn(
-            self.clone()
-                .tell_expiry(hash.clone(), terms.expires_at + GRACE),
-        );
-        timers.insert(hash.clone(), timer.abort_handle());
+    }
+
+    /// The same for an invoice that was told of just now: whoever asked by its hash, before anybody
+    /// knew it, is told of its end, too. To be called by the hub's own task, which releases topics.
+    pub(super) fn watch_told_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
+        let topic = Topic::Invoice(terms.payment_hash.clone());
+        let is_heard = self.listened(|topics| {
+            topics
+                .get(&topic)
+                .is_some_and(|listened| !listened.operations.is_empty())
+        });
+        if is_heard {
+            self.watch_expiry(terms);
+        }
     }
 
     /// Takes an invoice that somebody is being told of as pending, so that a publisher's `Pending`

@@ -366,7 +366,7 @@ impl Hub {
 
     fn release_idle_topics(&self) {
         let linger = self.config.linger;
-        let released: Vec<_> = self.listened(|topics| {
+        self.listened(|topics| {
             let idle = |listened: &Listened| {
                 !listened.pinned
                     && listened.starting == 0
@@ -379,18 +379,16 @@ impl Hub {
                 .filter(|(_, listened)| idle(listened))
                 .map(|(topic, _)| topic.clone())
                 .collect();
-            for topic in &released {
-                topics.remove(topic);
-                // Under the lock: whoever wants it back asks the bus after this.
-                self.bus.release(topic);
+            for topic in released {
+                topics.remove(&topic);
+                // Under the lock: whoever wants it back asks the bus after this,
+                self.bus.release(&topic);
+                // and gets a timer of its own.
+                if let Topic::Invoice(hash) = topic {
+                    self.timers.stop(&hash);
+                }
             }
-            released
         });
-        for topic in released {
-            if let Topic::Invoice(hash) = topic {
-                self.timers.stop(&hash);
-            }
-        }
     }
 
     fn on_message(self: &Arc<Self>, number: &mut u64, message: Message) {
@@ -410,7 +408,7 @@ impl Hub {
         }
     }
 
-    fn on_payload(&self, number: &mut u64, topic: Topic, body: &Bytes) {
+    fn on_payload(self: &Arc<Self>, number: &mut u64, topic: Topic, body: &Bytes) {
         let label = TopicLabel {
             topic: topic.kind(),
         };
@@ -432,7 +430,11 @@ impl Hub {
             }
             Event::Invoice(_) | Event::Account(_) => {}
         }
+        let terms = InvoiceTerms::of_pending(&event);
         self.tell(number, topic, event);
+        if let Some(terms) = terms {
+            self.watch_told_expiry(&terms);
+        }
     }
 
     fn on_local(&self, number: &mut u64, message: Local) {
