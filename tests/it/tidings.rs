@@ -112,6 +112,11 @@ impl Tidings {
         format!("http://{}{path}", self.address)
     }
 
+    /// Whether there is something of this name in the directory that it was started in.
+    pub(crate) fn has_file(&self, name: &str) -> bool {
+        self.directory.path().join(name).exists()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
