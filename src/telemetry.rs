@@ -38,7 +38,11 @@ pub fn start(config: &LogConfig) {
     let _ = if is_pretty {
         lines.with_target(false).compact().try_init()
     } else {
-        lines.json().flatten_event(true).try_init()
+        lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init()
     };
 }
 

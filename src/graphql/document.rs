@@ -1,18 +1,23 @@
 //! Documents: parsed once, and the operation that a request means.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition,
     OperationDefinition, Selection, SelectionSet,
 };
-use async_graphql::{Name, Pos, Positioned, Variables};
+use async_graphql::{Name, Pos, Positioned, Value, Variables};
 
 use super::response::GraphqlError;
 
 /// Parsed documents by their text. Parsing and validating cost about as much as ten results.
-pub(super) struct Documents(moka::sync::Cache<Arc<str>, Arc<Parsed>>);
+pub(super) struct Documents {
+    parsed: moka::sync::Cache<Arc<str>, Arc<Parsed>>,
+    /// Selections of an operation, fragments counted as often as they are spread.
+    complexity: usize,
+}
 
 type Parsed = Result<ExecutableDocument, GraphqlError>;
 
@@ -21,28 +26,89 @@ type Parsed = Result<ExecutableDocument, GraphqlError>;
 const USUAL_BYTES: u64 = 2048;
 
 impl Documents {
-    /// A cache of about this many documents.
-    pub(super) fn new(limit: u64) -> Self {
+    /// A cache of about this many documents, of no more than this complexity each.
+    pub(super) fn new(limit: u64, complexity: usize) -> Self {
         let cache = moka::sync::Cache::builder()
             .weigher(|text: &Arc<str>, _| u32::try_from(text.len()).unwrap_or(u32::MAX))
             .max_capacity(limit.saturating_mul(USUAL_BYTES));
-        Documents(cache.build())
+        Documents {
+            parsed: cache.build(),
+            complexity,
+        }
     }
 
     /// The parsed document, or its syntax error.
     pub(super) fn parse(&self, text: &str) -> Arc<Parsed> {
-        if let Some(parsed) = self.0.get(text) {
+        if let Some(parsed) = self.parsed.get(text) {
             return parsed;
         }
-        let parsed = Arc::new(async_graphql::parser::parse_query(text).map_err(|error| {
+        let parsed = async_graphql::parser::parse_query(text).map_err(|error| {
             let place = error
                 .positions()
                 .next()
                 .unwrap_or(Pos { line: 1, column: 1 });
             GraphqlError::new(format!("Syntax Error: {}", one_line(&error.to_string()))).at(place)
-        }));
-        self.0.insert(text.into(), parsed.clone());
+        });
+        let parsed = Arc::new(parsed.and_then(|document| self.bounded(document)));
+        self.parsed.insert(text.into(), parsed.clone());
         parsed
+    }
+
+    /// `async-graphql` walks through a fragment as often as it is spread, before it looks at any
+    /// limit: thirty fragments that each spread the next one twice would keep it busy for hours.
+    fn bounded(&self, document: ExecutableDocument) -> Parsed {
+        let mut sizes = Sizes {
+            document: &document,
+            of_fragments: HashMap::new(),
+        };
+        let largest = document
+            .operations
+            .iter()
+            .map(|(_, operation)| sizes.of(&operation.node.selection_set.node))
+            .max();
+        match largest {
+            Some(size) if size > self.complexity => Err(GraphqlError::new("Query is too complex.")),
+            _ => Ok(document),
+        }
+    }
+}
+
+/// How many selections a document has where fragments are replaced by what is in them. Each fragment
+/// is counted once.
+struct Sizes<'a> {
+    document: &'a ExecutableDocument,
+    of_fragments: HashMap<&'a str, usize>,
+}
+
+impl<'a> Sizes<'a> {
+    fn of(&mut self, selections: &'a SelectionSet) -> usize {
+        let sizes = selections
+            .items
+            .iter()
+            .map(|selection| match &selection.node {
+                Selection::Field(field) => {
+                    self.of(&field.node.selection_set.node).saturating_add(1)
+                }
+                Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    self.of_fragment(spread.node.fragment_name.node.as_str())
+                }
+            });
+        sizes.fold(0, usize::saturating_add)
+    }
+
+    fn of_fragment(&mut self, name: &'a str) -> usize {
+        if let Some(size) = self.of_fragments.get(name) {
+            return *size;
+        }
+        // Stands for an unknown fragment, and for a cycle: validation reports both.
+        self.of_fragments.insert(name, 1);
+        let size = match self.document.fragments.get(name) {
+            Some(fragment) => self.of(&fragment.node.selection_set.node).max(1),
+            None => 1,
+        };
+        self.of_fragments.insert(name, size);
+        size
     }
 }
 
@@ -104,51 +170,79 @@ pub(super) fn subscription(
         fields: Vec::new(),
         rest: Vec::new(),
         inside: HashSet::new(),
+        laid: HashSet::new(),
     };
     flat.lay(&operation.node.selection_set.node, &[]);
     let Flattening { fields, rest, .. } = flat;
-    let this = name.map_or("Anonymous Subscription".to_owned(), |name| {
-        format!("Subscription \"{name}\"")
-    });
     if rest.is_empty() {
-        let place = fields.get(1).map_or(operation.pos, |field| field.pos);
-        if fields.len() != 1 {
-            return Err(
-                GraphqlError::new(format!("{this} must select only one top level field."))
-                    .at(place),
-            );
-        }
-        if fields[0].node.name.node.starts_with("__") {
-            let message = format!("{this} must not select an introspection top level field.");
-            return Err(GraphqlError::new(message).at(fields[0].pos));
-        }
+        check_root(name, operation.pos, &fields)?;
     }
     let root = fields
         .first()
         .map(|field| field.node.clone())
         .unwrap_or_else(no_field);
-    let mut operation = operation.clone();
+    let mut laid = operation.clone();
     let fields = fields
         .into_iter()
         .map(|field| Positioned::new(Selection::Field(field.clone()), field.pos));
-    operation.node.selection_set.node.items = fields.chain(rest).collect();
-    let fragments = whole.fragments.clone();
+    laid.node.selection_set.node.items = fields.chain(rest).collect();
+    let document = alone(whole, name, &operation.node, laid);
+    Ok(Subscription { document, root })
+}
+
+/// One field, and not an introspective one.
+fn check_root(
+    name: Option<&Name>,
+    place: Pos,
+    fields: &[Positioned<Field>],
+) -> Result<(), GraphqlError> {
+    let this = name.map_or("Anonymous Subscription".to_owned(), |name| {
+        format!("Subscription \"{name}\"")
+    });
+    match fields {
+        [field] if field.node.name.node.starts_with("__") => {
+            let message = format!("{this} must not select an introspection top level field.");
+            Err(GraphqlError::new(message).at(field.pos))
+        }
+        [_] => Ok(()),
+        fields => {
+            let place = fields.get(1).map_or(place, |field| field.pos);
+            let message = format!("{this} must select only one top level field.");
+            Err(GraphqlError::new(message).at(place))
+        }
+    }
+}
+
+/// The document of one operation that was laid flat, without what else was in it.
+///
+/// Fragments and variables that only the root or another operation used are dropped, because
+/// validation would call them unused. What nothing used is left for it to report.
+fn alone(
+    whole: &ExecutableDocument,
+    name: Option<&Name>,
+    before: &OperationDefinition,
+    mut laid: Positioned<OperationDefinition>,
+) -> ExecutableDocument {
+    let used = Used::by(&laid.node, &whole.fragments);
+    let used_before = Used::by(before, &whole.fragments);
+    let mut used_by_any = HashSet::new();
+    for (_, operation) in whole.operations.iter() {
+        used_by_any.extend(Used::by(&operation.node, &whole.fragments).fragments);
+    }
+    laid.node.variable_definitions.retain(|definition| {
+        let name = &definition.node.name.node;
+        used.variables.contains(name) || !used_before.variables.contains(name)
+    });
+    let mut fragments = whole.fragments.clone();
+    fragments.retain(|name, _| used.fragments.contains(name) || !used_by_any.contains(name));
     let operations = match name {
-        Some(name) => DocumentOperations::Multiple([(name.clone(), operation)].into()),
-        None => DocumentOperations::Single(operation),
+        Some(name) => DocumentOperations::Multiple([(name.clone(), laid)].into()),
+        None => DocumentOperations::Single(laid),
     };
-    let mut document = ExecutableDocument {
+    ExecutableDocument {
         operations,
         fragments,
-    };
-    let used = used_fragments(&document);
-    let used_before = used_fragments(whole);
-    // Fragments that only the root or another operation used are dropped, because validation would
-    // call them unused. One that nothing used is left for it to report.
-    document
-        .fragments
-        .retain(|name, _| used.contains(name) || !used_before.contains(name));
-    Ok(Subscription { document, root })
+    }
 }
 
 struct Flattening<'a> {
@@ -159,6 +253,8 @@ struct Flattening<'a> {
     rest: Vec<Positioned<Selection>>,
     /// Fragments that are being laid flat, against cycles.
     inside: HashSet<&'a str>,
+    /// Fragments that have been: once is enough (GraphQL, section 6.3.2).
+    laid: HashSet<&'a str>,
 }
 
 impl<'a> Flattening<'a> {
@@ -186,12 +282,14 @@ impl<'a> Flattening<'a> {
                 Selection::FragmentSpread(spread) => {
                     let name = spread.node.fragment_name.node.as_str();
                     match self.document.fragments.get(name) {
+                        Some(_) if self.laid.contains(name) => {}
                         Some(fragment)
                             if is_on_root(&fragment.node) && self.inside.insert(name) =>
                         {
                             let carried = [carried, &spread.node.directives].concat();
                             self.lay(&fragment.node.selection_set.node, &carried);
                             self.inside.remove(name);
+                            self.laid.insert(name);
                         }
                         _ => self.rest.push(selection.clone()),
                     }
@@ -226,10 +324,16 @@ impl<'a> Flattening<'a> {
                 "include" => true,
                 _ => return false,
             };
-            let condition = directive.node.get_argument("if").map(|condition| condition.node.clone());
-            let condition =
-                condition.and_then(|value| value.into_const_with(|name| self.variables.get(&name).cloned().ok_or(())).ok());
-            matches!(condition, Some(async_graphql::Value::Boolean(condition)) if condition != wanted)
+            let condition = directive
+                .node
+                .get_argument("if")
+                .map(|condition| condition.node.clone());
+            let condition = condition.and_then(|value| {
+                value
+                    .into_const_with(|name| self.variables.get(&name).cloned().ok_or(()))
+                    .ok()
+            });
+            matches!(condition, Some(Value::Boolean(condition)) if condition != wanted)
         })
     }
 }
@@ -238,37 +342,62 @@ fn is_on_root(fragment: &FragmentDefinition) -> bool {
     fragment.type_condition.node.on.node == "Subscription"
 }
 
-fn used_fragments(document: &ExecutableDocument) -> HashSet<Name> {
-    let mut used = HashSet::new();
-    for (_, operation) in document.operations.iter() {
-        note_used(
-            &document.fragments,
-            &operation.node.selection_set.node,
-            &mut used,
-        );
-    }
-    used
+/// Names of the fragments and variables that an operation uses.
+#[derive(Default)]
+struct Used {
+    fragments: HashSet<Name>,
+    variables: HashSet<Name>,
 }
 
-fn note_used(
-    fragments: &std::collections::HashMap<Name, Positioned<FragmentDefinition>>,
-    selections: &SelectionSet,
-    used: &mut HashSet<Name>,
-) {
-    for selection in &selections.items {
-        match &selection.node {
-            Selection::Field(field) => note_used(fragments, &field.node.selection_set.node, used),
-            Selection::InlineFragment(fragment) => {
-                note_used(fragments, &fragment.node.selection_set.node, used)
-            }
-            Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                if used.insert(name.clone())
-                    && let Some(fragment) = fragments.get(name)
-                {
-                    note_used(fragments, &fragment.node.selection_set.node, used);
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+impl Used {
+    fn by(operation: &OperationDefinition, fragments: &Fragments) -> Self {
+        let mut used = Used::default();
+        used.note_directives(&operation.directives);
+        used.note(&operation.selection_set.node, fragments);
+        used
+    }
+
+    fn note(&mut self, selections: &SelectionSet, fragments: &Fragments) {
+        for selection in &selections.items {
+            self.note_directives(selection.node.directives());
+            match &selection.node {
+                Selection::Field(field) => {
+                    for (_, value) in &field.node.arguments {
+                        let _ = value.node.clone().into_const_with(self.variable());
+                    }
+                    self.note(&field.node.selection_set.node, fragments);
+                }
+                Selection::InlineFragment(fragment) => {
+                    self.note(&fragment.node.selection_set.node, fragments);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    if self.fragments.insert(name.clone())
+                        && let Some(fragment) = fragments.get(name)
+                    {
+                        self.note_directives(&fragment.node.directives);
+                        self.note(&fragment.node.selection_set.node, fragments);
+                    }
                 }
             }
+        }
+    }
+
+    fn note_directives(&mut self, directives: &[Positioned<Directive>]) {
+        for directive in directives {
+            for (_, value) in &directive.node.arguments {
+                let _ = value.node.clone().into_const_with(self.variable());
+            }
+        }
+    }
+
+    /// Notes each variable of a value that is walked through with this.
+    fn variable(&mut self) -> impl FnMut(Name) -> Result<Value, Infallible> {
+        |name| {
+            self.variables.insert(name);
+            Ok(Value::Null)
         }
     }
 }

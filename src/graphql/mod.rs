@@ -93,7 +93,7 @@ impl Graphql {
         Graphql {
             input_types: InputTypes::of_sdl(&schema.sdl()),
             schema,
-            documents: Documents::new(limits.documents),
+            documents: Documents::new(limits.documents, limits.complexity),
             hub: sources.hub,
         }
     }

@@ -4,6 +4,7 @@
 //! differently: a result with errors that completes, and an `error` message. Custom scalars are
 //! checked where they are used.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{
@@ -26,6 +27,14 @@ struct InputField {
     ty: Type,
     has_default: bool,
 }
+
+/// As many as the reference implementation tells of.
+const ERRORS: usize = 50;
+const TOO_MANY_ERRORS: &str =
+    "Too many errors processing variables, error limit reached. Execution aborted.";
+
+/// Of what a client wrote, so many characters are told back.
+const ECHOED: usize = 200;
 
 impl InputTypes {
     /// Reads them from a schema's SDL.
@@ -69,6 +78,9 @@ impl InputTypes {
         let mut values = Variables::default();
         let mut errors = Vec::new();
         for definition in definitions {
+            if errors.len() > ERRORS {
+                break;
+            }
             let name = &definition.node.name.node;
             let ty = &definition.node.var_type.node;
             let wrong = |message: String| GraphqlError::new(message).at(definition.pos);
@@ -111,10 +123,13 @@ impl InputTypes {
             }
         }
         if errors.is_empty() {
-            Ok(values)
-        } else {
-            Err(errors)
+            return Ok(values);
         }
+        if errors.len() > ERRORS {
+            errors.truncate(ERRORS);
+            errors.push(GraphqlError::new(TOO_MANY_ERRORS));
+        }
+        Err(errors)
     }
 
     fn check(
@@ -157,6 +172,7 @@ impl InputTypes {
         let mut wrong = |reason: String| found.push((path.clone(), value.clone(), reason));
         match (self.0.get(name.as_str()), value) {
             (Some(InputType::Enum(values)), Value::String(text)) if !values.contains(text) => {
+                let text = shortened(text);
                 wrong(format!(
                     "Value \"{text}\" does not exist in \"{name}\" enum."
                 ));
@@ -190,6 +206,10 @@ impl InputTypes {
                     .keys()
                     .filter(|key| !fields.iter().any(|field| field.name == key.as_str()))
                 {
+                    if found.len() > ERRORS {
+                        return;
+                    }
+                    let unknown = shortened(unknown);
                     let reason = format!("Field \"{unknown}\" is not defined by type \"{name}\".");
                     found.push((path.clone(), value.clone(), reason));
                 }
@@ -260,10 +280,14 @@ fn inspect(value: &Value) -> String {
         Value::List(items) => format!("[{}]", list(items.iter().map(inspect).collect())),
         value => value.to_string(),
     };
-    // A client's own value is not echoed at length.
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    shortened(&text).into_owned()
+}
+
+/// A client's own words are not echoed at length.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(ECHOED) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::task::AbortHandle;
 
-use super::{Hub, Local, Told};
+use super::{Hub, Local};
 use crate::bolt11::PaymentRequest;
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
 use crate::topic::{PaymentHash, Topic};
@@ -107,7 +107,7 @@ impl Hub {
 
     /// What was last told of an invoice to those who listen to it here, and the number of that.
     pub fn told_of_invoice(&self, hash: &PaymentHash) -> Option<(InvoiceState, u64)> {
-        let (number, event) = self.last_numbered(&Topic::Invoice(hash.clone()), 0)?;
+        let (number, event) = self.topics.last(&Topic::Invoice(hash.clone()), 0)?;
         match &*event {
             Event::Invoice(InvoiceUpdate::State(state)) => Some((state.clone(), number)),
             _ => None,
@@ -135,20 +135,6 @@ impl Hub {
         self.know_pending(terms);
     }
 
-    /// The same for an invoice that was told of just now: whoever asked by its hash, before anybody
-    /// knew it, is told of its end, too. To be called by the hub's own task, which releases topics.
-    pub(super) fn watch_told_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
-        let topic = Topic::Invoice(terms.payment_hash.clone());
-        let is_heard = self.listened(|topics| {
-            topics
-                .get(&topic)
-                .is_some_and(|listened| !listened.operations.is_empty())
-        });
-        if is_heard {
-            self.watch_expiry(terms);
-        }
-    }
-
     /// Takes an invoice that somebody is being told of as pending, so that a publisher's `Pending`
     /// is no news, and its `Paid` without a request gets one.
     fn know_pending(&self, terms: &InvoiceTerms) {
@@ -159,17 +145,9 @@ impl Hub {
             payment_preimage: None,
             status: InvoiceStatus::Pending,
         };
-        let event = Arc::new(Event::Invoice(InvoiceUpdate::State(state)));
-        self.listened(|topics| {
-            if let Some(listened) = topics.get_mut(&Topic::Invoice(terms.payment_hash.clone())) {
-                let at = tokio::time::Instant::now();
-                listened.retained[0].get_or_insert(Told {
-                    number: 0,
-                    at,
-                    event,
-                });
-            }
-        });
+        let topic = Topic::Invoice(terms.payment_hash.clone());
+        let event = Event::Invoice(InvoiceUpdate::State(state));
+        self.topics.know(&topic, event);
     }
 
     async fn tell_expiry(self: Arc<Self>, hash: PaymentHash, at: SystemTime) {
@@ -208,22 +186,7 @@ impl Hub {
         else {
             return;
         };
-        let is_told = self.listened(|topics| {
-            let listened = topics.get_mut(topic)?;
-            if !listened.operations.is_empty() {
-                return None;
-            }
-            // Nobody has been told anything yet. Numbered 0: live events are newer.
-            let number = listened.retained[0].as_ref().map_or(0, |told| told.number);
-            let at = tokio::time::Instant::now();
-            listened.retained[0] = Some(Told {
-                number,
-                at,
-                event: Arc::new(event.clone()),
-            });
-            Some(())
-        });
-        if is_told.is_none() {
+        if !self.topics.know_before_anybody(topic, &event) {
             let _ = self.local.send(Local::Kept(topic.clone(), event)).await;
         }
     }

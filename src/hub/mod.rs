@@ -11,6 +11,7 @@
 mod invoices;
 mod outbox;
 mod shared;
+mod topics;
 
 pub use self::invoices::InvoiceTerms;
 pub use self::outbox::{Envelope, Frame, Outbox, OutboxLimits, Overflow, Policy};
@@ -26,11 +27,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::invoices::Timers;
 use self::shared::{Ended, Member, Shared};
+use self::topics::{Starting, Topics};
 use crate::bus::{Bus, Inbox, Message};
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
 use crate::metrics::{Held, Metrics, TopicLabel};
@@ -51,10 +52,9 @@ pub struct Hub {
     bus: Bus,
     retained: Retained,
     config: HubConfig,
-    prices_for: Duration,
     metrics: Arc<Metrics>,
     operations: Mutex<HashMap<OperationKey, Arc<Shared>>>,
-    topics: Mutex<HashMap<Topic, Listened>>,
+    topics: Topics,
     timers: Timers,
     local: mpsc::Sender<Local>,
     /// Until the hub runs.
@@ -74,29 +74,6 @@ pub struct Membership {
     outbox: Arc<Outbox>,
     envelope: Arc<Envelope>,
     _counted: Held,
-}
-
-/// A topic that somebody listens to, or did a moment ago.
-#[derive(Default)]
-struct Listened {
-    operations: Vec<Arc<Shared>>,
-    /// The last state told, by [`Event::slot`].
-    retained: [Option<Told>; 2],
-    /// Watched whether anybody listens or not.
-    pinned: bool,
-    /// Since when nobody listens.
-    idle_since: Option<Instant>,
-    /// Operations that are being put to run: the topic stays watched for them.
-    starting: usize,
-    counted: Option<Held>,
-}
-
-/// A retained event.
-#[derive(Clone)]
-struct Told {
-    number: u64,
-    at: Instant,
-    event: Arc<Event>,
 }
 
 /// What this node tells itself, in order with what the bus tells.
@@ -127,10 +104,9 @@ impl Hub {
             bus,
             retained,
             config,
-            prices_for,
+            topics: Topics::new(prices_for, metrics.clone()),
             metrics,
             operations: Mutex::default(),
-            topics: Mutex::default(),
             timers: Timers::default(),
             local,
             local_inbox: Mutex::new(Some(local_inbox)),
@@ -141,13 +117,7 @@ impl Hub {
     /// Watches these topics for good, and knows what was kept of them.
     pub async fn pin(self: &Arc<Self>, topics: impl IntoIterator<Item = Topic>) {
         for topic in topics {
-            self.listened(|topics| {
-                let listened = topics.entry(topic.clone()).or_default();
-                listened.pinned = true;
-                listened
-                    .counted
-                    .get_or_insert_with(|| Held::new(&self.metrics.topics));
-            });
+            self.topics.pin(&topic);
             // If the bus is away it watches the topic when it is back.
             let _ = self.bus.watch(&topic).await;
         }
@@ -209,7 +179,7 @@ impl Hub {
                 Entry::Occupied(running) => running.get().clone(),
                 Entry::Vacant(vacant) => {
                     vacant.insert(shared.clone());
-                    self.listen(&shared);
+                    self.topics.listen(&shared);
                     shared.clone()
                 }
             };
@@ -224,25 +194,12 @@ impl Hub {
 
     /// The last event told on a topic in a slot; `None` if there is none, or it is too old to tell.
     pub fn last(&self, topic: &Topic, slot: usize) -> Option<Arc<Event>> {
-        self.last_numbered(topic, slot).map(|(_, event)| event)
+        self.topics.last(topic, slot).map(|(_, event)| event)
     }
 
     /// The snapshot that a topic's retained events make.
     pub fn snapshot_of(&self, topic: &Topic) -> Snapshot {
-        self.listened(|topics| {
-            let mut snapshot = Snapshot::default();
-            for told in topics
-                .get(topic)
-                .into_iter()
-                .flat_map(|listened| listened.retained.iter().flatten())
-            {
-                if self.is_fresh(topic, told) {
-                    snapshot.up_to = snapshot.up_to.max(told.number);
-                    snapshot.events.push(told.event.clone());
-                }
-            }
-            snapshot
-        })
+        self.topics.snapshot_of(topic)
     }
 
     /// What is known of an invoice, here or in the store.
@@ -266,21 +223,6 @@ impl Hub {
     /// Whether what is published now would be heard.
     pub fn is_up(&self) -> bool {
         self.bus.is_up()
-    }
-
-    fn last_numbered(&self, topic: &Topic, slot: usize) -> Option<(u64, Arc<Event>)> {
-        self.listened(|topics| {
-            let told = topics.get(topic)?.retained[slot].as_ref()?;
-            self.is_fresh(topic, told)
-                .then(|| (told.number, told.event.clone()))
-        })
-    }
-
-    fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
-        match topic {
-            Topic::Price(_) | Topic::UserPrice(_) => told.at.elapsed() < self.prices_for,
-            Topic::Account(_) | Topic::Invoice(_) => true,
-        }
     }
 
     fn try_join(
@@ -316,7 +258,7 @@ impl Hub {
     ) -> SmallVec<[Starting<'_>; 2]> {
         let mut starting = SmallVec::new();
         for topic in topics {
-            starting.push(Starting::new(self, topic));
+            starting.push(self.topics.starting(topic));
             // Listen first, read the state afterwards: nothing falls between. While the bus is away
             // the topic is wanted, and everybody gets a snapshot when it is back.
             let _ = self.bus.watch(topic).await;
@@ -330,16 +272,6 @@ impl Hub {
         starting
     }
 
-    fn listen(&self, shared: &Arc<Shared>) {
-        self.listened(|topics| {
-            for topic in &shared.topics {
-                let listened = topics.entry(topic.clone()).or_default();
-                listened.idle_since = None;
-                listened.operations.push(shared.clone());
-            }
-        });
-    }
-
     /// Takes an operation that has ended out of the maps.
     fn remove(&self, shared: &Arc<Shared>) {
         let mut operations = self.operations();
@@ -349,44 +281,14 @@ impl Hub {
         {
             operations.remove(&shared.key);
         }
-        self.listened(|topics| {
-            for topic in &shared.topics {
-                let Some(listened) = topics.get_mut(topic) else {
-                    continue;
-                };
-                listened
-                    .operations
-                    .retain(|running| !Arc::ptr_eq(running, shared));
-                if listened.operations.is_empty() {
-                    listened.idle_since.get_or_insert_with(Instant::now);
-                }
-            }
-        });
+        self.topics.leave(shared);
     }
 
     fn release_idle_topics(&self) {
-        let linger = self.config.linger;
-        self.listened(|topics| {
-            let idle = |listened: &Listened| {
-                !listened.pinned
-                    && listened.starting == 0
-                    && listened
-                        .idle_since
-                        .is_some_and(|since| since.elapsed() >= linger)
-            };
-            let released: Vec<_> = topics
-                .iter()
-                .filter(|(_, listened)| idle(listened))
-                .map(|(topic, _)| topic.clone())
-                .collect();
-            for topic in released {
-                topics.remove(&topic);
-                // Under the lock: whoever wants it back asks the bus after this,
-                self.bus.release(&topic);
-                // and gets a timer of its own.
-                if let Topic::Invoice(hash) = topic {
-                    self.timers.stop(&hash);
-                }
+        self.topics.release_idle(self.config.linger, |topic| {
+            self.bus.release(topic);
+            if let Topic::Invoice(hash) = topic {
+                self.timers.stop(hash);
             }
         });
     }
@@ -430,10 +332,15 @@ impl Hub {
             }
             Event::Invoice(_) | Event::Account(_) => {}
         }
-        let terms = InvoiceTerms::of_pending(&event);
+        // Whoever asked by its hash, before anybody knew it, is told of its end, too. Topics are
+        // released by this task: it is heard still when it has been told.
+        let terms = match &topic {
+            Topic::Invoice(_) if self.topics.is_heard(&topic) => InvoiceTerms::of_pending(&event),
+            _ => None,
+        };
         self.tell(number, topic, event);
         if let Some(terms) = terms {
-            self.watch_told_expiry(&terms);
+            self.watch_expiry(&terms);
         }
     }
 
@@ -479,29 +386,11 @@ impl Hub {
             self.retained.keep_invoice(state);
         }
         let event = Arc::new(event);
-        let running = self.listened(|topics| {
-            let listened = topics.get_mut(&topic)?;
-            if let Some(slot) = event.slot() {
-                listened.retained[slot] = Some(Told {
-                    number: *number,
-                    at: Instant::now(),
-                    event: event.clone(),
-                });
-            }
-            Some(listened.operations.clone())
-        });
-        for shared in running.into_iter().flatten() {
+        for shared in self.topics.tell(&topic, *number, &event) {
             if shared.tell(*number, &event) {
                 self.remove(&shared);
             }
         }
-    }
-
-    fn listened<T>(&self, f: impl FnOnce(&mut HashMap<Topic, Listened>) -> T) -> T {
-        f(&mut self
-            .topics
-            .lock()
-            .expect("nothing panics while it holds the topics"))
     }
 
     fn operations(&self) -> MutexGuard<'_, HashMap<OperationKey, Arc<Shared>>> {
@@ -532,56 +421,12 @@ impl Hub {
     /// the present state as a snapshot.
     async fn after_gap(self: Arc<Self>) {
         self.recall_prices().await;
-        let invoices: Vec<_> = self.listened(|topics| {
-            topics
-                .iter()
-                .filter(|(_, listened)| !listened.operations.is_empty())
-                .map(|(topic, _)| topic.clone())
-                .collect()
-        });
-        for topic in invoices {
+        for topic in self.topics.heard() {
             if let Topic::Invoice(hash) = &topic {
                 self.recall_invoice(&topic, hash).await;
             }
         }
         let _ = self.local.send(Local::TellSnapshots).await;
-    }
-}
-
-/// Knows a topic, and keeps it watched, while an operation on it is being put to run: events are
-/// retained before anyone has joined, and the linger cannot end in between.
-struct Starting<'a> {
-    hub: &'a Hub,
-    topic: Topic,
-}
-
-impl<'a> Starting<'a> {
-    fn new(hub: &'a Hub, topic: &Topic) -> Self {
-        hub.listened(|topics| {
-            let listened = topics.entry(topic.clone()).or_default();
-            listened
-                .counted
-                .get_or_insert_with(|| Held::new(&hub.metrics.topics));
-            listened.starting += 1;
-        });
-        Starting {
-            hub,
-            topic: topic.clone(),
-        }
-    }
-}
-
-impl Drop for Starting<'_> {
-    fn drop(&mut self) {
-        self.hub.listened(|topics| {
-            let Some(listened) = topics.get_mut(&self.topic) else {
-                return;
-            };
-            listened.starting -= 1;
-            if listened.operations.is_empty() {
-                listened.idle_since.get_or_insert_with(Instant::now);
-            }
-        });
     }
 }
 

@@ -4,71 +4,54 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::tidings::PATIENCE;
 
 pub(crate) struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<TcpStream>,
     /// The subprotocol that the server chose.
     pub(crate) subprotocol: Option<String>,
     fences: usize,
 }
+
+const SUBPROTOCOL: &str = "graphql-transport-ws";
 
 /// How a connection was closed: code and reason. Code 1006 is a socket that ended without a frame.
 pub(crate) type Closed = (u16, String);
 
 impl Client {
     /// Connects, offering these subprotocols as written.
-    pub(crate) async fn connect(url: &str, subprotocols: Option<&str>) -> Self {
-        let mut request = url.into_client_request().expect("a URL");
-        if let Some(subprotocols) = subprotocols {
-            let value = subprotocols.parse().expect("a header");
-            request
-                .headers_mut()
-                .insert("sec-websocket-protocol", value);
-        }
-        let connected = timeout(PATIENCE, connect_async(request))
-            .await
-            .expect("it connects in time");
-        let (socket, response) = match connected {
-            Ok(connected) => connected,
-            Err(error) => panic!("{url} does not take the upgrade: {error}"),
-        };
-        let chosen = response.headers().get("sec-websocket-protocol");
-        let subprotocol = chosen.map(|value| value.to_str().expect("text").to_owned());
-        Client {
-            socket,
-            subprotocol,
-            fences: 0,
-        }
+    ///
+    /// The upgrade is asked for by hand: libraries refuse an answer without a subprotocol, and with
+    /// it the close frame that says why there is none.
+    pub(crate) async fn connect(address: SocketAddr, subprotocols: Option<&str>) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Self::over(socket, address, subprotocols).await
     }
 
     /// Connects with a small receive buffer: a client that stops reading is noticed soon.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a buffer");
-        let stream = socket.connect(address).await.expect("it connects");
-        let mut request = format!("ws://{address}/graphql")
-            .into_client_request()
-            .expect("a URL");
-        let protocol = HeaderValue::from_static("graphql-transport-ws");
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", protocol);
-        let stream = MaybeTlsStream::Plain(stream);
-        let (socket, _) = timeout(PATIENCE, client_async(request, stream))
-            .await
-            .expect("it connects in time")
-            .expect("it takes the upgrade");
+        Self::over(socket, address, Some(SUBPROTOCOL)).await
+    }
+
+    async fn over(socket: TcpSocket, address: SocketAddr, subprotocols: Option<&str>) -> Self {
+        let (stream, head) = upgrade(socket, address, subprotocols).await;
+        let subprotocol = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("sec-websocket-protocol")
+                .then(|| value.trim().to_owned())
+        });
         Client {
-            socket,
-            subprotocol: None,
+            socket: WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
+            subprotocol,
             fences: 0,
         }
     }
@@ -211,4 +194,115 @@ impl Client {
             texts.push(text);
         }
     }
+}
+
+/// A client that does nothing by itself: no pong, no answer to a close frame. It also sees frames as
+/// they are.
+pub(crate) struct Raw(TcpStream);
+
+/// A frame of a server: its first byte (`FIN` and the opcode), and its payload.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RawFrame {
+    pub(crate) first: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// `FIN`, and the opcode of a close frame, a ping.
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+
+impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Raw(upgrade(socket, address, Some(SUBPROTOCOL)).await.0)
+    }
+
+    /// Sends a frame in one piece: the opcode with `FIN`, and the payload.
+    pub(crate) async fn send(&mut self, first: u8, payload: &[u8]) {
+        const MASKED: u8 = 0x80;
+        let length = payload.len();
+        let mut frame = vec![first];
+        match u16::try_from(length) {
+            Ok(short) if short < 126 => frame.push(MASKED | short as u8),
+            Ok(short) => {
+                frame.push(MASKED | 126);
+                frame.extend(short.to_be_bytes());
+            }
+            Err(_) => {
+                frame.push(MASKED | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        // The mask of zeroes changes nothing.
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        // A server that has had enough does not take the rest: what it says is what counts.
+        let _ = timeout(PATIENCE, self.0.write_all(&frame))
+            .await
+            .expect("it is sent in time");
+    }
+
+    /// Sends a text frame.
+    pub(crate) async fn text(&mut self, text: &str) {
+        self.send(0x81, text.as_bytes()).await;
+    }
+
+    /// The next frame; `None` when the connection has ended.
+    pub(crate) async fn frame(&mut self) -> Option<RawFrame> {
+        timeout(PATIENCE, self.read())
+            .await
+            .expect("something comes in time")
+            .ok()
+    }
+
+    async fn read(&mut self) -> std::io::Result<RawFrame> {
+        let first = self.0.read_u8().await?;
+        let length = match self.0.read_u8().await? {
+            126 => usize::from(self.0.read_u16().await?),
+            127 => self.0.read_u64().await? as usize,
+            short => usize::from(short),
+        };
+        assert!(
+            length < 1 << 24,
+            "servers do not mask, and we ask for little"
+        );
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).await?;
+        Ok(RawFrame { first, payload })
+    }
+}
+
+/// Asks for the upgrade to WebSocket, and insists on it: the stream behind it, and what was said.
+async fn upgrade(
+    socket: TcpSocket,
+    address: SocketAddr,
+    subprotocols: Option<&str>,
+) -> (TcpStream, String) {
+    let subprotocols = subprotocols.map_or(String::new(), |subprotocols| {
+        format!("Sec-WebSocket-Protocol: {subprotocols}\r\n")
+    });
+    let request = format!(
+        "GET /graphql HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocols}\r\n"
+    );
+    let upgraded = async {
+        let mut stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut head = Vec::new();
+        // Byte by byte: what follows belongs to the WebSocket.
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        Ok::<_, std::io::Error>((stream, head))
+    };
+    let (stream, head) = timeout(PATIENCE, upgraded)
+        .await
+        .expect("it answers in time")
+        .expect("it answers");
+    let head = String::from_utf8(head).expect("headers are text");
+    assert!(head.starts_with("HTTP/1.1 101 "), "no upgrade: {head}");
+    // RFC 6455, section 1.3, has this example.
+    assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+    (stream, head)
 }

@@ -124,7 +124,7 @@ impl Tidings {
 
     /// Connects with the subprotocol, and says nothing yet.
     pub(crate) async fn connect(&self) -> Client {
-        Client::connect(&self.ws_url(), Some("graphql-transport-ws")).await
+        Client::connect(self.address, Some("graphql-transport-ws")).await
     }
 
     /// Connects and is acknowledged, without credentials.

@@ -1,0 +1,250 @@
+//! The topics that somebody listens to, or did a moment ago: who listens, and what was last told.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::shared::{Shared, Snapshot};
+use crate::event::Event;
+use crate::metrics::{Held, Metrics};
+use crate::topic::Topic;
+
+/// All topics that are known here.
+pub(super) struct Topics {
+    by_topic: Mutex<HashMap<Topic, Listened>>,
+    metrics: Arc<Metrics>,
+    /// How long a price is told as the last one.
+    prices_for: Duration,
+}
+
+/// One topic.
+struct Listened {
+    operations: Vec<Arc<Shared>>,
+    /// The last state told, by [`Event::slot`].
+    told: [Option<Told>; 2],
+    /// Watched whether anybody listens or not.
+    is_pinned: bool,
+    /// Operations that are being put to run: the topic stays watched for them.
+    starting: usize,
+    /// Since when nobody listens.
+    idle_since: Option<Instant>,
+    _counted: Held,
+}
+
+/// The last event of a slot.
+struct Told {
+    number: u64,
+    at: Instant,
+    event: Arc<Event>,
+}
+
+/// Knows a topic, and keeps it watched, while an operation on it is being put to run: events are
+/// retained before anyone has joined, and the linger cannot end in between.
+pub(super) struct Starting<'a> {
+    topics: &'a Topics,
+    topic: Topic,
+}
+
+impl Topics {
+    pub(super) fn new(prices_for: Duration, metrics: Arc<Metrics>) -> Self {
+        Topics {
+            by_topic: Mutex::default(),
+            metrics,
+            prices_for,
+        }
+    }
+
+    /// Knows a topic for good.
+    pub(super) fn pin(&self, topic: &Topic) {
+        self.locked(|topics| self.entry(topics, topic).is_pinned = true);
+    }
+
+    /// Knows a topic at least while this is held.
+    pub(super) fn starting(&self, topic: &Topic) -> Starting<'_> {
+        self.locked(|topics| self.entry(topics, topic).starting += 1);
+        Starting {
+            topics: self,
+            topic: topic.clone(),
+        }
+    }
+
+    /// An operation listens to its topics from now on.
+    pub(super) fn listen(&self, shared: &Arc<Shared>) {
+        self.locked(|topics| {
+            for topic in &shared.topics {
+                let listened = self.entry(topics, topic);
+                listened.idle_since = None;
+                listened.operations.push(shared.clone());
+            }
+        });
+    }
+
+    /// An operation listens no longer.
+    pub(super) fn leave(&self, shared: &Arc<Shared>) {
+        self.locked(|topics| {
+            for topic in &shared.topics {
+                if let Some(listened) = topics.get_mut(topic) {
+                    let others = |other: &Arc<Shared>| !Arc::ptr_eq(other, shared);
+                    listened.operations.retain(others);
+                    listened.note_idle();
+                }
+            }
+        });
+    }
+
+    /// Remembers an event that is a state, and gives those who listen to its topic.
+    pub(super) fn tell(&self, topic: &Topic, number: u64, event: &Arc<Event>) -> Vec<Arc<Shared>> {
+        self.locked(|topics| {
+            let Some(listened) = topics.get_mut(topic) else {
+                return Vec::new();
+            };
+            if let Some(slot) = event.slot() {
+                listened.told[slot] = Some(Told::new(number, event.clone()));
+            }
+            listened.operations.clone()
+        })
+    }
+
+    /// Remembers a state as told, if nothing was told yet. Live events are newer.
+    pub(super) fn know(&self, topic: &Topic, event: Event) {
+        self.locked(|topics| {
+            if let Some(slot) = event.slot()
+                && let Some(listened) = topics.get_mut(topic)
+            {
+                listened.told[slot].get_or_insert_with(|| Told::new(0, Arc::new(event)));
+            }
+        });
+    }
+
+    /// Remembers a state in the place of what was told, if nobody has been told. `false` if
+    /// somebody listens, and so has to be told.
+    pub(super) fn know_before_anybody(&self, topic: &Topic, event: &Event) -> bool {
+        self.locked(|topics| {
+            let Some(listened) = topics.get_mut(topic) else {
+                return false;
+            };
+            let slot = event.slot().filter(|_| listened.operations.is_empty());
+            let Some(slot) = slot else { return false };
+            let number = listened.told[slot].as_ref().map_or(0, |told| told.number);
+            listened.told[slot] = Some(Told::new(number, Arc::new(event.clone())));
+            true
+        })
+    }
+
+    /// The last event told on a topic in a slot, and its number; `None` if there is none, or it is
+    /// too old to tell.
+    pub(super) fn last(&self, topic: &Topic, slot: usize) -> Option<(u64, Arc<Event>)> {
+        self.locked(|topics| {
+            let told = topics.get(topic)?.told[slot].as_ref()?;
+            self.is_fresh(topic, told)
+                .then(|| (told.number, told.event.clone()))
+        })
+    }
+
+    /// The snapshot that all slots of a topic make.
+    pub(super) fn snapshot_of(&self, topic: &Topic) -> Snapshot {
+        self.locked(|topics| {
+            let mut snapshot = Snapshot::default();
+            let told = topics.get(topic).map(|listened| &listened.told);
+            for told in told.into_iter().flatten().flatten() {
+                if self.is_fresh(topic, told) {
+                    snapshot.up_to = snapshot.up_to.max(told.number);
+                    snapshot.events.push(told.event.clone());
+                }
+            }
+            snapshot
+        })
+    }
+
+    /// Whether somebody listens to a topic now.
+    pub(super) fn is_heard(&self, topic: &Topic) -> bool {
+        self.locked(|topics| {
+            let listened = topics.get(topic);
+            listened.is_some_and(|listened| !listened.operations.is_empty())
+        })
+    }
+
+    /// The topics that somebody listens to now.
+    pub(super) fn heard(&self) -> Vec<Topic> {
+        self.locked(|topics| {
+            let heard = topics
+                .iter()
+                .filter(|(_, listened)| !listened.operations.is_empty());
+            heard.map(|(topic, _)| topic.clone()).collect()
+        })
+    }
+
+    /// Forgets the topics that nobody has listened to for `linger`. Each is released under the lock:
+    /// whoever wants it back asks the bus after this, and gets a timer of its own.
+    pub(super) fn release_idle(&self, linger: Duration, release: impl Fn(&Topic)) {
+        self.locked(|topics| {
+            topics.retain(|topic, listened| {
+                let is_idle = listened.is_idle(linger);
+                if is_idle {
+                    release(topic);
+                }
+                !is_idle
+            });
+        });
+    }
+
+    fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
+        match topic {
+            Topic::Price(_) | Topic::UserPrice(_) => told.at.elapsed() < self.prices_for,
+            Topic::Account(_) | Topic::Invoice(_) => true,
+        }
+    }
+
+    fn entry<'a>(
+        &self,
+        topics: &'a mut HashMap<Topic, Listened>,
+        topic: &Topic,
+    ) -> &'a mut Listened {
+        topics.entry(topic.clone()).or_insert_with(|| Listened {
+            operations: Vec::new(),
+            told: [None, None],
+            is_pinned: false,
+            starting: 0,
+            idle_since: None,
+            _counted: Held::new(&self.metrics.topics),
+        })
+    }
+
+    fn locked<T>(&self, f: impl FnOnce(&mut HashMap<Topic, Listened>) -> T) -> T {
+        let topics = self.by_topic.lock();
+        f(&mut topics.expect("nothing panics while it holds the topics"))
+    }
+}
+
+impl Listened {
+    fn note_idle(&mut self) {
+        if self.operations.is_empty() {
+            self.idle_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn is_idle(&self, linger: Duration) -> bool {
+        let is_over = |since: Instant| since.elapsed() >= linger;
+        !self.is_pinned && self.starting == 0 && self.idle_since.is_some_and(is_over)
+    }
+}
+
+impl Told {
+    fn new(number: u64, event: Arc<Event>) -> Self {
+        let at = Instant::now();
+        Told { number, at, event }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.topics.locked(|topics| {
+            if let Some(listened) = topics.get_mut(&self.topic) {
+                listened.starting -= 1;
+                listened.note_idle();
+            }
+        });
+    }
+}
