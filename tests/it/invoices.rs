@@ -67,6 +67,10 @@ async fn an_invoice_expires_a_second_after_it_says_so() {
         client.payload("request").await,
         invoice.in_state(BY_REQUEST, "PENDING")
     );
+    // What one client brings holds for that client: by its hash it is known when it is published.
+    let pending = invoice.told("Pending");
+    server.publish(&invoice.channel(), &pending).await;
+    until_known(&server, &invoice, "PENDING").await;
     client.subscribe("hash", &invoice.by_hash()).await;
     assert_eq!(
         client.payload("hash").await,
@@ -93,7 +97,7 @@ async fn an_invoice_expires_a_second_after_it_says_so() {
 #[tokio::test]
 async fn an_invoice_that_has_expired_is_told_so_at_once() {
     let server = Tidings::start().await;
-    let invoice = Invoice::valid_for(Duration::ZERO);
+    let invoice = Invoice::expired();
     let mut client = server.anonymous().await;
     client.subscribe("1", &invoice.by_request()).await;
     assert_eq!(
@@ -165,17 +169,17 @@ async fn a_subscription_stays_open_after_paid_where_that_is_wanted_and_nothing_i
     server.until_metric("tidings_subscriptions", 1.0).await;
 }
 
-/// Waits until a server knows that an invoice is paid. What was published is taken, not yet told.
-async fn until_paid(server: &Tidings, invoice: &Invoice) {
+/// Waits until a server knows an invoice in this state. What was published is taken, not yet told.
+async fn until_known(server: &Tidings, invoice: &Invoice, status: &str) {
     let query = format!(
         r#"{{ {BY_HASH}(input: {{ paymentHash: "{}" }}) {{ status }} }}"#,
         invoice.hash
     );
     let query = json!({ "query": query }).to_string();
     server
-        .until("it is known to be paid", async || {
+        .until("the invoice is known", async || {
             let (_, said) = server.post("/graphql", "", &query).await;
-            said.contains(r#""status":"PAID""#)
+            said.contains(&format!(r#""status":"{status}""#))
         })
         .await;
 }
@@ -185,7 +189,7 @@ async fn what_is_paid_while_nobody_listens_is_known() {
     let server = Tidings::start().await;
     let invoice = Invoice::new();
     server.publish(&invoice.channel(), &invoice.paid()).await;
-    until_paid(&server, &invoice).await;
+    until_known(&server, &invoice, "PAID").await;
     let mut client = server.anonymous().await;
     // Nobody has said its request yet.
     client.subscribe("1", &invoice.by_hash()).await;
@@ -203,7 +207,7 @@ async fn what_is_paid_while_nobody_listens_is_known() {
     let told = Invoice::new();
     server.publish(&told.channel(), &told.told("Pending")).await;
     server.publish(&told.channel(), &told.paid()).await;
-    until_paid(&server, &told).await;
+    until_known(&server, &told, "PAID").await;
     client.subscribe("3", &told.by_hash()).await;
     assert_eq!(client.payload("3").await, told.in_state(BY_HASH, "PAID"));
     client.completed("3").await;
@@ -219,9 +223,9 @@ async fn a_node_that_starts_later_knows_what_was_paid() {
             .run(redis::cmd("PUBLISH").arg(invoice.channel()).arg(body))
             .await;
     }
-    until_paid(&first, &invoice).await;
+    until_known(&first, &invoice, "PAID").await;
     let second = Tidings::start_on(&redis, &[]).await;
-    until_paid(&second, &invoice).await;
+    until_known(&second, &invoice, "PAID").await;
     let mut hears = first.anonymous().await;
     hears.subscribe("1", &invoice.by_hash()).await;
     assert_eq!(hears.payload("1").await, invoice.in_state(BY_HASH, "PAID"));

@@ -179,15 +179,8 @@ async fn the_demo_prints_what_to_paste_and_what_is_pasted_works() {
         })
         .await;
     let printed = server.printed();
-    let after = |label: &str| {
-        let line = printed
-            .iter()
-            .find_map(|line| line.trim().strip_prefix(label));
-        let said = line.unwrap_or_else(|| panic!("no {label} in {printed:#?}"));
-        said.split_whitespace().next().unwrap().to_owned()
-    };
-    assert_eq!(after("WebSocket"), server.ws_url());
-    let (key, request) = (after("API key"), after("Invoice"));
+    assert_eq!(server.named("WebSocket").await, server.ws_url());
+    let (key, request) = (server.named("API key").await, server.named("Invoice").await);
     assert!(key.starts_with("blink_") && key.len() == 70, "{key}");
     assert!(request.starts_with("lnbcrt"), "{request}");
     let websocat = format!(
