@@ -4,6 +4,7 @@ mod bodies;
 mod bus_contract;
 mod cli;
 mod client;
+mod contract;
 mod fan_out;
 mod graphql_transport_ws;
 mod redis_bus;
