@@ -17,15 +17,7 @@ pub struct Drain {
 impl Drain {
     /// Begins the drain at SIGTERM or SIGINT.
     pub async fn on_signal(&self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut terminate, mut interrupt) = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
+        let name = stop_signal().await?;
         tracing::info!(signal = name, open = self.open.len(), "stopping");
         self.begun.cancel();
         self.open.close();
@@ -35,11 +27,28 @@ impl Drain {
     /// Waits until all that is open has ended, but no longer than `grace`. Says how much was left.
     pub async fn finish(&self, grace: Duration) -> usize {
         self.open.close();
-        let _ = tokio::time::timeout(grace, self.open.wait()).await;
+        tokio::select! {
+            _ = tokio::time::timeout(grace, self.open.wait()) => {}
+            // Whoever asks twice does not want to wait.
+            _ = stop_signal() => tracing::info!("stopping at once"),
+        }
         let left = self.open.len();
         if left > 0 {
             tracing::warn!(left, "the grace is over, the rest is cut off");
         }
         left
     }
+}
+
+/// Waits for SIGTERM or SIGINT, and says which.
+async fn stop_signal() -> std::io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
 }

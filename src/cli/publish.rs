@@ -24,8 +24,7 @@ Without JSON, stdin is read: one body a line; without CHANNEL too, one channel a
 With the bus in Redis, events go there. With the bus in a server's own memory they go to that server, \
 and need a key with the scope publish.")]
 pub(super) struct Arguments {
-    /// PRICE_UPDATE_<currency>, USER_PRICE_UPDATE_<currency>, ACCOUNT_UPDATE_<account id> or
-    /// LN_PAYMENT_STATUS_<payment hash>
+    #[arg(help = Topic::CHANNELS)]
     channel: Option<String>,
     /// The body
     json: Option<String>,

@@ -50,15 +50,6 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         retained,
         store,
     } = outside(&settings, is_demo)?;
-    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
-    let stopped = drain.begun.child_token();
-    background.spawn(refresh(
-        store.clone(),
-        ring.clone(),
-        directory.clone(),
-        stopped,
-    ));
-
     let prices_for = settings.retained.prices_for;
     let hub = Hub::new(
         bus,
@@ -69,11 +60,26 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     );
     // Not the drain's token: results go out until the last connection has gone.
     let hub_stopped = tokio_util::sync::CancellationToken::new();
-    background.spawn(hub.clone().run(inbox, hub_stopped.clone()));
-    let pinned = hub.pin(price_topics(&settings));
+    let mut hub_runs = tokio::spawn(hub.clone().run(inbox, hub_stopped.clone()));
+    // Goes on when we do not wait for it any longer.
+    let pinned = tokio::spawn(hub.clone().pin(price_topics(&settings)));
     if timeout(BUS_PATIENCE, pinned).await.is_err() || !hub.is_up() {
         tracing::warn!("the bus is away: serving without events until it is there");
     }
+
+    let demo = match is_demo {
+        true => Some(Demo::new(&store, &settings.auth.key_prefix, hub.clone()).await?),
+        false => None,
+    };
+    // After the demo has made its key, so that whoever reads it can use it. Clients are let in before
+    // the first load; those with keys wait for it.
+    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
+    background.spawn(refresh(
+        store,
+        ring.clone(),
+        directory.clone(),
+        drain.begun.child_token(),
+    ));
 
     let routes = routes(&settings, &hub, &ring, directory, &metrics, &drain);
     let accepting = tokio::spawn(listener::serve(
@@ -83,17 +89,20 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         settings.limits.connections,
         drain.clone(),
     ));
-    if is_demo {
-        let demo = Demo::new(&store, &settings.auth.key_prefix, hub.clone()).await?;
-        ring.loaded().await;
+    if let Some(demo) = demo {
         tokio::spawn(run_demo(demo, address, settings.server.path.clone()));
     }
     tracing::info!(%address, path = settings.server.path, "listening");
 
-    drain.on_signal().await?;
+    tokio::select! {
+        signal = drain.on_signal() => signal?,
+        // Nobody would be told anything any more, and nobody would notice.
+        ended = &mut hub_runs => anyhow::bail!("the hub has ended: {ended:?}"),
+    }
     accepting.await?;
     drain.finish(settings.server.shutdown_grace).await;
     hub_stopped.cancel();
+    hub_runs.await?;
     background.close();
     background.wait().await;
     tracing::info!("stopped");
@@ -200,6 +209,7 @@ fn routes(
         metrics: metrics.clone(),
         drain: drain.clone(),
         message_bytes: limits.message_bytes,
+        body_timeout: settings.server.header_timeout,
     }
 }
 

@@ -21,12 +21,12 @@ pub struct InvoiceState {
     pub status: InvoiceStatus,
 }
 
-/// `Pending`, `Paid`, `Expired` on the bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// `Pending`, `Expired`, `Paid` on the bus; in the order in which one follows on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub enum InvoiceStatus {
     Pending,
-    Paid,
     Expired,
+    Paid,
 }
 
 impl InvoiceStatus {

@@ -104,6 +104,17 @@ impl Event {
         }
     }
 
+    /// When the price that it tells was fetched; `None` for what tells no price.
+    pub fn fetched_at(&self) -> Option<jiff::Timestamp> {
+        match self {
+            Event::Price(PriceUpdate::Tick(tick))
+            | Event::UserPrice(
+                UserPriceUpdate::Price(tick) | UserPriceUpdate::RealtimePrice(tick),
+            ) => Some(tick.timestamp),
+            _ => None,
+        }
+    }
+
     /// Whether a newer event of the same kind makes this one worthless to a slow client.
     pub fn conflates(&self) -> bool {
         match self {

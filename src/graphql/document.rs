@@ -42,6 +42,10 @@ impl Documents {
         if let Some(parsed) = self.parsed.get(text) {
             return parsed;
         }
+        if nesting(text) > NESTING {
+            let error = GraphqlError::new("Syntax Error: The document nests too deeply");
+            return Arc::new(Err(error));
+        }
         let parsed = async_graphql::parser::parse_query(text).map_err(|error| {
             let place = error
                 .positions()
@@ -71,6 +75,68 @@ impl Documents {
             _ => Ok(document),
         }
     }
+}
+
+/// How deep brackets may nest. The parser recurses into values without a limit of its own: a list in
+/// a list in a list, four hundred times, overflows the stack and takes the process with it.
+const NESTING: usize = 64;
+
+/// How deep the brackets of a document nest, leaving out strings and comments (GraphQL, section 2).
+/// What is not a document may count for more than it should, and is refused either way.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = match first {
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+                after
+            }
+            b'}' | b']' | b')' => {
+                depth = depth.saturating_sub(1);
+                after
+            }
+            b'#' => after_any(after, &[b"\n", b"\r"], b"\0").unwrap_or_default(),
+            b'"' if after.starts_with(b"\"\"") => {
+                // Without an end, the parser takes it for an empty string and what follows.
+                let block = after_any(&after[2..], &[b"\"\"\""], b"\\\"\"\"");
+                block.unwrap_or(&after[1..])
+            }
+            // A line's end ends it, too: then it was no string, and brackets count again.
+            b'"' => after_string(after),
+            _ => after,
+        };
+    }
+    deepest
+}
+
+/// What comes after the first of `ends`; `escape` is passed over.
+fn after_any<'a>(text: &'a [u8], ends: &[&[u8]], escape: &[u8]) -> Option<&'a [u8]> {
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        if rest.starts_with(escape) {
+            at += escape.len();
+        } else if let Some(end) = ends.iter().find(|end| rest.starts_with(end)) {
+            return Some(&rest[end.len()..]);
+        } else {
+            at += 1;
+        }
+    }
+    None
+}
+
+fn after_string(text: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'\\' => at += 2,
+            b'"' | b'\n' | b'\r' => return &text[at + 1..],
+            _ => at += 1,
+        }
+    }
+    &[]
 }
 
 /// How many selections a document has where fragments are replaced by what is in them. Each fragment
@@ -409,5 +475,47 @@ fn no_field() -> Field {
         arguments: Vec::new(),
         directives: Vec::new(),
         selection_set: Positioned::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn brackets_in_strings_and_comments_do_not_count() {
+        assert_eq!(nesting("{ a(x: [[1]]) { b } }"), 4);
+        assert_eq!(nesting(r#"{ a(x: "[[[[\"[[[") }"#), 2);
+        assert_eq!(
+            nesting("{ a(x: \"\"\"[[ \\\"\"\" [[\"\"\") # [[[[\n { b } }"),
+            2
+        );
+        assert_eq!(nesting("]]]} {{"), 2);
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_refused_before_the_parser_sees_it() {
+        let documents = Documents::new(10, 1000);
+        let refusal = |text: String| match &*documents.parse(&text) {
+            Ok(_) => panic!("{text} is parsed"),
+            Err(error) => error.message.clone(),
+        };
+        for (open, close) in [("[", "]"), ("{a:", "}")] {
+            let value = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            let said = refusal(format!("{{ a(x: {value}) }}"));
+            assert_eq!(said, "Syntax Error: The document nests too deeply");
+        }
+        // A block string without an end is an empty string and the beginning of another one.
+        let said = refusal(format!(r#"{{ a(x: [""", "{}"#, "[".repeat(100_000)));
+        assert_eq!(said, "Syntax Error: The document nests too deeply");
+    }
+
+    proptest! {
+        /// Whatever the text, if it parses then its nesting was counted right enough to be safe.
+        #[test]
+        fn no_text_makes_the_count_or_the_parser_panic(text in "[{}\\[\\]()\"#\\\\a:$ \n.@]{0,200}") {
+            let _ = Documents::new(10, 1000).parse(&text);
+        }
     }
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{EmptyMutation, Schema, Value, Variables};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use self::blink::{InvoiceRequests, LatestPrices};
 use self::document::Documents;
@@ -31,7 +32,7 @@ use self::variables::InputTypes;
 use crate::accounts::Directory;
 use crate::auth::Identity;
 use crate::event::{Event, PriceUpdate};
-use crate::hub::{Envelope, Forbidden, Hub, Membership, OperationKey, Outbox};
+use crate::hub::{Envelope, Hub, Membership, NotStarted, OperationKey, Outbox};
 use crate::topic::{Currency, Topic};
 
 /// Answers GraphQL requests.
@@ -132,8 +133,7 @@ impl Graphql {
             document::subscription(document, name, operation, &variables).map_err(refused)?;
         let origins = Origins::of(&flat.root);
         let execute = |asking: Arc<Asking>| {
-            let mut execution =
-                async_graphql::Request::new(request.query.clone()).variables(variables.clone());
+            let mut execution = async_graphql::Request::new("").variables(variables.clone());
             execution.operation_name = name.map(|name| name.to_string());
             execution.set_parsed_query(flat.document.clone());
             self.schema.execute_stream(execution.data(asking))
@@ -183,7 +183,7 @@ impl Graphql {
             Ok(variables) => variables,
             Err(wrong) => return refused_json(&wrong),
         };
-        let mut execution = async_graphql::Request::new(request.query.clone()).variables(variables);
+        let mut execution = async_graphql::Request::new("").variables(variables);
         execution.operation_name = name.map(|name| name.to_string());
         execution.set_parsed_query(document.clone());
         let response = self.schema.execute(execution.data(identity.clone())).await;
@@ -233,26 +233,40 @@ fn latest_price(hub: &Hub, currency: Currency) -> Option<Arc<crate::event::Price
     }
 }
 
-impl From<Forbidden> for Refusal {
-    fn from(forbidden: Forbidden) -> Self {
-        tracing::error!("a resolver asked for a topic that its identity must not hear");
-        Refusal::Result(refused_json(&[
-            GraphqlError::new(forbidden.to_string()).coded("NOT_AUTHORIZED")
+impl From<NotStarted> for Refusal {
+    fn from(why: NotStarted) -> Self {
+        let code = match why {
+            NotStarted::Forbidden => {
+                tracing::error!("a resolver asked for a topic that its identity must not hear");
+                "NOT_AUTHORIZED"
+            }
+            NotStarted::TooManyTopics => "TOO_MANY_TOPICS",
+        };
+        Refusal::Error(errors_json(&[
+            GraphqlError::new(why.to_string()).coded(code)
         ]))
     }
 }
 
-/// What is asked, in one string: equal for equal questions alone.
-fn question(query: &str, name: Option<&str>, variables: &Variables) -> Arc<str> {
+/// What is asked, as one number: equal for equal questions alone.
+fn question(query: &str, name: Option<&str>, variables: &Variables) -> [u8; 32] {
     let mut variables: Vec<_> = variables
         .iter()
         .map(|(name, value)| (name.as_str(), sorted(value)))
         .collect();
     variables.sort_by_key(|(name, _)| *name);
-    let variables = serde_json::to_string(&variables).expect("variables are JSON");
-    // The lengths keep one part from being taken for another.
-    let name = name.unwrap_or_default();
-    format!("{}:{}:{query}{name}{variables}", query.len(), name.len()).into()
+    let variables = serde_json::to_vec(&variables).expect("variables are JSON");
+    let mut hash = Sha256::new();
+    for part in [
+        query.as_bytes(),
+        name.unwrap_or_default().as_bytes(),
+        &variables,
+    ] {
+        // The length keeps one part from being taken for another.
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// A value with the keys of its objects in order, so that equal values are written alike.
@@ -263,6 +277,8 @@ fn sorted(value: &Value) -> serde_json::Value {
             .map(|(name, value)| (name.to_string(), sorted(value)))
             .collect(),
         Value::List(items) => items.iter().map(sorted).collect(),
+        // No string: a variable of an enum in a literal default is not the same as one in JSON.
+        Value::Enum(name) => serde_json::json!({ " enum": name.as_str() }),
         value => value.clone().into_json().unwrap_or_default(),
     }
 }

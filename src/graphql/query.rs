@@ -8,7 +8,7 @@ use super::blink::{
     LnInvoicePaymentStatusByPaymentRequestInput, RealtimePrice, User, unavailable,
 };
 use super::scalars::{DisplayCurrency, Origin, thrown};
-use super::subscription::invoice_not_found;
+use super::subscription::{invoice_not_found, store_away};
 use crate::auth::Identity;
 use crate::bolt11::PaymentRequest;
 use crate::currency::CurrencyDetails;
@@ -52,6 +52,7 @@ impl Query {
         let terms = sources
             .terms_of(&hash)
             .await
+            .map_err(store_away)?
             .ok_or_else(|| failed(invoice_not_found(&hash)))?;
         Ok(LnInvoicePaymentStatus::of(
             &sources.hub.present_invoice(&terms).await,
@@ -71,8 +72,8 @@ impl Query {
             .map_err(|undecodable| thrown(undecodable.to_string(), "INVOICE_DECODE_ERROR"))?;
         let terms = InvoiceTerms {
             payment_hash: decoded.payment_hash,
-            payment_request: text.to_owned(),
-            expires_at: decoded.expires_at,
+            payment_request: Some(text.to_owned()),
+            expires_at: Some(decoded.expires_at),
         };
         Ok(LnInvoicePaymentStatus::of(
             &sources.hub.present_invoice(&terms).await,

@@ -118,15 +118,16 @@ pub(super) async fn begin(
     }));
     tokio::select! {
         biased;
-        Ok(need) = need => {
-            let Need { topics, snapshot, invoice, completes } = need;
-            Begun::Runs(Plan { topics, snapshot, renderer: Box::new(Renderer { results, queue, completes }), invoice })
-        }
+        // Polled first: most resolvers answer on the spot, and then `need` is there.
         first = results.next() => {
             let response = first.unwrap_or_default();
             // What a resolver fails with has a path; what validation says has none.
             let is_resolved = response.errors.iter().any(|error| !error.path.is_empty());
             if is_resolved { Begun::Failed(response) } else { Begun::Invalid(response) }
+        }
+        Ok(need) = need => {
+            let Need { topics, snapshot, invoice, completes } = need;
+            Begun::Runs(Plan { topics, snapshot, renderer: Box::new(Renderer { results, queue, completes }), invoice })
         }
     }
 }

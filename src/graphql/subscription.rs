@@ -21,6 +21,7 @@ use crate::auth::Identity;
 use crate::bolt11::PaymentRequest;
 use crate::event::{Event, EventError, InvoiceUpdate, PriceUpdate, UserPriceUpdate};
 use crate::hub::{Hub, InvoiceTerms, Scope, Snapshot, SnapshotFn};
+use crate::redis_link::Unavailable;
 use crate::topic::{self, Currency, Topic};
 
 /// The root of subscriptions.
@@ -262,8 +263,8 @@ fn by_request(
             sources,
             InvoiceTerms {
                 payment_hash: decoded.payment_hash,
-                payment_request: text.to_owned(),
-                expires_at: decoded.expires_at,
+                payment_request: Some(text.to_owned()),
+                expires_at: Some(decoded.expires_at),
             },
         ),
         Err(error) => undecodable(EventError::coded(error.to_string(), "INVOICE_DECODE_ERROR")),
@@ -281,7 +282,7 @@ async fn by_hash(
 ) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
     let sources = ctx.data::<Sources>()?;
     let hash = hash.check().map_err(|invalid| invalid.thrown())?;
-    let need = match sources.terms_of(&hash).await {
+    let need = match sources.terms_of(&hash).await.map_err(store_away)? {
         Some(terms) => invoice(sources, terms),
         None => unknown_invoice(sources, hash),
     };
@@ -298,24 +299,26 @@ pub(super) fn invoice_not_found(hash: &topic::PaymentHash) -> EventError {
 }
 
 impl Sources {
-    /// What is known of an invoice by its hash alone: from what was published, or from someone here
-    /// who asked by its request.
-    pub(super) async fn terms_of(&self, hash: &topic::PaymentHash) -> Option<InvoiceTerms> {
+    /// What is known of an invoice by its hash alone: what was published. An error if that cannot be
+    /// known now.
+    pub(super) async fn terms_of(
+        &self,
+        hash: &topic::PaymentHash,
+    ) -> Result<Option<InvoiceTerms>, Unavailable> {
         let known = match self.hub.told_of_invoice(hash) {
-            Some((told, _)) => told,
+            Some((told, _)) => Some(told),
             None => self.hub.invoice(hash).await?,
         };
-        let decoded = known
-            .payment_request
-            .as_deref()
-            .and_then(|request| PaymentRequest::decode(request).ok());
-        Some(InvoiceTerms {
-            payment_hash: hash.clone(),
-            payment_request: known.payment_request.unwrap_or_default(),
-            // Without its request nobody can say when it expires; whoever published it will.
-            expires_at: decoded.map_or_else(InvoiceTerms::never, |decoded| decoded.expires_at),
-        })
+        Ok(known.as_ref().map(InvoiceTerms::published))
     }
+}
+
+/// Nobody can say now whether an invoice is known. In the original's words for a store that fails.
+pub(super) fn store_away(_: Unavailable) -> async_graphql::Error {
+    thrown(
+        "Unknown error occurred (code: UnknownRepositoryError)",
+        "DB_ERROR",
+    )
 }
 
 fn invoice(sources: &Sources, terms: InvoiceTerms) -> Need {

@@ -1,4 +1,8 @@
 //! What the hub knows of invoices: which news of them are news, and when they expire.
+//!
+//! What is *told* of an invoice was published, and holds for everybody. What its *terms* say (when it
+//! expires) was decoded from a payment request that some client brought, and holds for those who
+//! brought the same: anybody can make a request with somebody else's hash in it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,27 +11,24 @@ use std::time::{Duration, SystemTime};
 use tokio::task::AbortHandle;
 
 use super::{Hub, Local};
+use crate::bolt11::PaymentRequest;
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
+use crate::retained::merged;
 use crate::topic::{PaymentHash, Topic};
 
 /// What an invoice says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceTerms {
     pub payment_hash: PaymentHash,
-    pub payment_request: String,
-    pub expires_at: SystemTime,
+    /// `None` if whoever published the invoice did not say.
+    pub payment_request: Option<String>,
+    /// `None` if nobody can say: whoever publishes the invoice will.
+    pub expires_at: Option<SystemTime>,
 }
 
-impl InvoiceTerms {
-    /// A time to come that no clock here reaches.
-    pub fn never() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(100_000_000_000)
-    }
-}
-
-/// One timer an invoice and node, for the invoices that somebody listens to.
+/// One timer for an invoice and a time, for as long as somebody listens to the invoice.
 #[derive(Default)]
-pub(super) struct Timers(Mutex<HashMap<PaymentHash, AbortHandle>>);
+pub(super) struct Timers(Mutex<HashMap<PaymentHash, Vec<(SystemTime, AbortHandle)>>>);
 
 /// An invoice is told to be expired this long after it says so itself, as Blink does: a payment that
 /// arrives at the last moment is told first.
@@ -35,16 +36,44 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The longest sleep before the clock is looked at again: it may have been set meanwhile.
 const NAP: Duration = Duration::from_secs(3600);
 /// How long to wait when nobody can be asked whether an invoice was paid.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+impl InvoiceTerms {
+    /// As far as what was published says.
+    pub fn published(state: &InvoiceState) -> Self {
+        let decoded = state.payment_request.as_deref().map(PaymentRequest::decode);
+        InvoiceTerms {
+            payment_hash: state.payment_hash.clone(),
+            payment_request: state.payment_request.clone(),
+            expires_at: decoded
+                .and_then(Result::ok)
+                .map(|decoded| decoded.expires_at),
+        }
+    }
+
+    /// From when on it is told to be expired.
+    fn over_at(&self) -> Option<SystemTime> {
+        self.expires_at?.checked_add(GRACE)
+    }
+
+    fn state(&self, status: InvoiceStatus) -> InvoiceState {
+        InvoiceState {
+            payment_hash: self.payment_hash.clone(),
+            payment_request: self.payment_request.clone(),
+            payment_preimage: None,
+            status,
+        }
+    }
+}
 
 impl Timers {
     pub(super) fn stop(&self, hash: &PaymentHash) {
-        if let Some(timer) = self.timers().remove(hash) {
+        for (_, timer) in self.timers().remove(hash).into_iter().flatten() {
             timer.abort();
         }
     }
 
-    fn timers(&self) -> MutexGuard<'_, HashMap<PaymentHash, AbortHandle>> {
+    fn timers(&self) -> MutexGuard<'_, HashMap<PaymentHash, Vec<(SystemTime, AbortHandle)>>> {
         self.0
             .lock()
             .expect("nothing panics while it holds the timers")
@@ -52,7 +81,8 @@ impl Timers {
 }
 
 impl Hub {
-    /// What a new asker is told of an invoice: what was last told of it, or what its terms say now.
+    /// What a new asker is told of an invoice: what was told of it, or what its terms say now. It is
+    /// not said to have expired while nobody can say whether it was paid.
     pub fn invoice_state(&self, terms: &InvoiceTerms) -> (InvoiceState, u64) {
         let told = self.told_of_invoice(&terms.payment_hash);
         let number = told.as_ref().map_or(0, |(_, number)| *number);
@@ -61,28 +91,30 @@ impl Hub {
         {
             return (state, number);
         }
-        let is_over = SystemTime::now() >= terms.expires_at;
-        let state = InvoiceState {
-            payment_hash: terms.payment_hash.clone(),
-            payment_request: Some(terms.payment_request.clone())
-                .filter(|request| !request.is_empty()),
-            payment_preimage: None,
-            status: if is_over {
-                InvoiceStatus::Expired
-            } else {
-                InvoiceStatus::Pending
-            },
+        let is_over = terms.over_at().is_some_and(|at| SystemTime::now() >= at);
+        let topic = Topic::Invoice(terms.payment_hash.clone());
+        let status = if is_over && self.topics.is_recalled(&topic) {
+            InvoiceStatus::Expired
+        } else {
+            InvoiceStatus::Pending
         };
-        (state, number)
+        (terms.state(status), number)
     }
 
-    /// The state of an invoice, asked for once: what was told here, what the store knows, what its
+    /// The state of an invoice, asked for once: what the store knows, what was told here, what its
     /// terms say.
     pub async fn present_invoice(&self, terms: &InvoiceTerms) -> InvoiceState {
-        let (told, _) = self.invoice_state(terms);
-        match self.invoice(&terms.payment_hash).await {
-            Some(kept) if kept.status.is_final() && told.status != InvoiceStatus::Paid => kept,
-            _ => told,
+        let kept = self.retained.invoice(&terms.payment_hash).await;
+        let told = self.told_of_invoice(&terms.payment_hash);
+        let published = match (&kept, told) {
+            (Ok(Some(kept)), told) => Some(merged(told.map(|(told, _)| told), kept)),
+            (_, told) => told.map(|(told, _)| told),
+        };
+        let is_over = terms.over_at().is_some_and(|at| SystemTime::now() >= at);
+        match published {
+            Some(published) if published.status.is_final() => published,
+            _ if is_over && kept.is_ok() => terms.state(InvoiceStatus::Expired),
+            _ => terms.state(InvoiceStatus::Pending),
         }
     }
 
@@ -96,34 +128,23 @@ impl Hub {
     }
 
     /// Tells that an invoice has expired when it has, if somebody listens then and it is not paid.
+    ///
+    /// To be called while its topic is listened to, or put to run: the timer ends with the topic.
     pub(super) fn watch_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
-        let mut timers = self.timers.timers();
+        let Some(at) = terms.over_at() else { return };
         let hash = &terms.payment_hash;
-        let is_over = SystemTime::now() >= terms.expires_at;
-        if is_over || timers.get(hash).is_some_and(|timer| !timer.is_finished()) {
+        let topic = Topic::Invoice(hash.clone());
+        if SystemTime::now() >= at && self.topics.is_recalled(&topic) {
+            // The snapshot says so.
             return;
         }
-        self.know_pending(terms);
-        let timer = tokio::spawn(
-            self.clone()
-                .tell_expiry(hash.clone(), terms.expires_at + GRACE),
-        );
-        timers.insert(hash.clone(), timer.abort_handle());
-    }
-
-    /// Takes an invoice that somebody is being told of as pending, so that a publisher's `Pending`
-    /// is no news, and its `Paid` without a request gets one.
-    fn know_pending(&self, terms: &InvoiceTerms) {
-        let state = InvoiceState {
-            payment_hash: terms.payment_hash.clone(),
-            payment_request: Some(terms.payment_request.to_ascii_lowercase())
-                .filter(|request| !request.is_empty()),
-            payment_preimage: None,
-            status: InvoiceStatus::Pending,
-        };
-        let topic = Topic::Invoice(terms.payment_hash.clone());
-        let event = Event::Invoice(InvoiceUpdate::State(state));
-        self.topics.know(&topic, event);
+        let mut timers = self.timers.timers();
+        let timers = timers.entry(hash.clone()).or_default();
+        timers.retain(|(_, timer)| !timer.is_finished());
+        if timers.iter().all(|(other, _)| *other != at) {
+            let timer = tokio::spawn(self.clone().tell_expiry(hash.clone(), at));
+            timers.push((at, timer.abort_handle()));
+        }
     }
 
     async fn tell_expiry(self: Arc<Self>, hash: PaymentHash, at: SystemTime) {
@@ -131,66 +152,92 @@ impl Hub {
             tokio::time::sleep(left.min(NAP)).await;
         }
         // The payment may have been told while this node could not hear.
-        let kept = loop {
-            match self.retained.invoice(&hash).await {
-                Ok(kept) => break kept,
-                Err(_) => tokio::time::sleep(ASK_AGAIN).await,
-            }
-        };
-        let state = match kept {
-            Some(paid) if paid.status == InvoiceStatus::Paid => paid,
-            known => InvoiceState {
-                payment_request: known.and_then(|known| known.payment_request),
-                payment_preimage: None,
-                status: InvoiceStatus::Expired,
-                payment_hash: hash.clone(),
-            },
-        };
-        let event = Event::Invoice(InvoiceUpdate::State(state));
-        let _ = self
-            .local
-            .send(Local::Event(Topic::Invoice(hash), event))
-            .await;
+        self.recall_invoice_at_last(&hash).await;
+        let _ = self.local.send(Local::Expired(hash, at)).await;
     }
 
-    /// Knows what the store knows of an invoice.
-    pub(super) async fn recall_invoice(&self, topic: &Topic, hash: &PaymentHash) {
-        let Ok(Some(kept)) = self.retained.invoice(hash).await else {
+    /// Tells those who asked with terms that are over at `at` that the invoice has expired, unless
+    /// something final was told.
+    pub(super) fn on_expired(&self, number: u64, hash: PaymentHash, at: SystemTime) {
+        let told = self.told_of_invoice(&hash);
+        if told.is_some_and(|(state, _)| state.status.is_final()) {
             return;
+        }
+        let published = self.published_terms(&hash);
+        for shared in self.topics.listeners(&Topic::Invoice(hash)) {
+            // Whoever asked for an unknown invoice was told of it when it was published.
+            let terms = shared.invoice.as_ref().or(published.as_ref());
+            let Some(terms) = terms.filter(|terms| terms.over_at() == Some(at)) else {
+                continue;
+            };
+            let state = terms.state(InvoiceStatus::Expired);
+            let event = Arc::new(Event::Invoice(InvoiceUpdate::State(state)));
+            if shared.tell(number, &event) {
+                self.remove(&shared);
+            }
+        }
+    }
+
+    /// Whether an event tells that an invoice is pending; then its expiry is watched.
+    pub(super) fn on_pending(self: &Arc<Self>, event: &Event) -> bool {
+        let Event::Invoice(InvoiceUpdate::State(state)) = event else {
+            return false;
         };
-        let Some(event) = self.invoice_news(topic, Event::Invoice(InvoiceUpdate::State(kept)))
-        else {
-            return;
-        };
-        if !self.topics.know_before_anybody(topic, &event) {
-            let _ = self.local.send(Local::Kept(topic.clone(), event)).await;
+        let is_pending = state.status == InvoiceStatus::Pending;
+        if is_pending && let Some(terms) = self.published_terms(&state.payment_hash) {
+            self.watch_expiry(&terms);
+        }
+        is_pending
+    }
+
+    /// The terms of an invoice whose request was published; `None` if nobody listens to it.
+    fn published_terms(&self, hash: &PaymentHash) -> Option<InvoiceTerms> {
+        let (state, _) = self.told_of_invoice(hash)?;
+        Some(InvoiceTerms::published(&state))
+    }
+
+    /// Knows what the store knows of an invoice, or notes that it could not be asked.
+    pub(super) async fn recall_invoice(&self, hash: &PaymentHash) -> bool {
+        let topic = Topic::Invoice(hash.clone());
+        match self.retained.invoice(hash).await {
+            Ok(Some(kept)) => {
+                let event = Event::Invoice(InvoiceUpdate::State(kept));
+                if self.topics.recall(&topic, &event, Duration::ZERO) {
+                    let _ = self.local.send(Local::Event(topic, event)).await;
+                }
+                true
+            }
+            Ok(None) => {
+                self.topics.note_recalled(&topic, true);
+                true
+            }
+            Err(_) => {
+                self.topics.note_recalled(&topic, false);
+                false
+            }
+        }
+    }
+
+    /// The same, as often as it takes.
+    pub(super) async fn recall_invoice_at_last(&self, hash: &PaymentHash) {
+        while !self.recall_invoice(hash).await {
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 
     /// What of an event on an invoice is news: nothing follows on `Paid`, and the same is not told
-    /// twice. What the publisher left out is filled in from what is known. Other events pass.
+    /// twice. What the publisher left out is filled in from what was published before. Other events
+    /// pass.
     pub(super) fn invoice_news(&self, topic: &Topic, event: Event) -> Option<Event> {
-        let Event::Invoice(InvoiceUpdate::State(mut state)) = event else {
+        let Event::Invoice(InvoiceUpdate::State(state)) = event else {
             return Some(event);
         };
-        let kept = self.retained.known_invoice(&state.payment_hash);
-        if let Some(kept) = kept {
-            state.payment_request = state.payment_request.or(kept.payment_request);
-            state.payment_preimage = state.payment_preimage.or(kept.payment_preimage);
-            if kept.status == InvoiceStatus::Paid {
-                state.status = InvoiceStatus::Paid;
-            }
-        }
+        let state = merged(self.retained.known_invoice(&state.payment_hash), &state);
         let told = self.last(topic, 0);
-        if let Some(Event::Invoice(InvoiceUpdate::State(told))) = told.as_deref() {
-            state.payment_request = state
-                .payment_request
-                .or_else(|| told.payment_request.clone());
-            let follows = !told.status.is_final()
-                || (told.status == InvoiceStatus::Expired && state.status == InvoiceStatus::Paid);
-            if !follows || told.status == state.status {
-                return None;
-            }
+        if let Some(Event::Invoice(InvoiceUpdate::State(told))) = told.as_deref()
+            && told.status >= state.status
+        {
+            return None;
         }
         Some(Event::Invoice(InvoiceUpdate::State(state)))
     }

@@ -21,21 +21,24 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::invoices::Timers;
 use self::shared::{Ended, Member, Shared};
 use self::topics::{Starting, Topics};
 use crate::bus::{Bus, Inbox, Message};
-use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
+use crate::event::{Event, InvoiceState, InvoiceUpdate};
 use crate::metrics::{Held, Metrics, TopicLabel};
-use crate::retained::Retained;
+use crate::redis_link::Unavailable;
+use crate::retained::{KeptPrice, Retained};
 use crate::topic::{PaymentHash, Topic};
 
 /// `[hub]`
@@ -45,6 +48,8 @@ pub struct HubConfig {
     /// How long a topic without listeners stays watched.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
+    /// Topics that may be listened to at a time.
+    pub topics: usize,
 }
 
 /// Hands events to those who may hear them.
@@ -62,10 +67,16 @@ pub struct Hub {
     gap: AtomicBool,
 }
 
-/// An identity asked for a topic that is not its to hear.
+/// Why an operation was not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not allowed to hear this topic")]
-pub struct Forbidden;
+pub enum NotStarted {
+    /// An identity asked for a topic that is not its to hear.
+    #[error("not allowed to hear this topic")]
+    Forbidden,
+    /// This node listens to as many topics as it may.
+    #[error("Too many topics are listened to here, try again later")]
+    TooManyTopics,
+}
 
 /// A subscription that is being heard. Dropping it leaves the operation.
 pub struct Membership {
@@ -78,16 +89,24 @@ pub struct Membership {
 
 /// What this node tells itself, in order with what the bus tells.
 enum Local {
-    /// An event that did not come from the bus: an expiry, or a payment found in the store.
+    /// An event that did not come from the bus, but from the store.
     Event(Topic, Event),
-    /// State that was kept elsewhere, to be known here unless something newer is.
-    Kept(Topic, Event),
-    /// Tell everybody the present state.
-    TellSnapshots,
+    /// The same, to be remembered only: everybody is told the present state next.
+    Remember(Topic, Event),
+    /// The terms of an invoice that are over at this time.
+    Expired(PaymentHash, SystemTime),
+    /// Tell everybody who listens to prices the present state.
+    TellPrices,
+    /// Tell everybody who listens to an invoice the present state.
+    TellInvoice(PaymentHash),
 }
 
 /// Messages that this node may have under way to itself.
 const LOCAL_MESSAGES: usize = 1024;
+/// Of what is wrong with a body, in the log: it may quote the body.
+const CAUSE_BYTES: usize = 200;
+/// Questions to the store at a time, after the bus was away.
+const RECALLS: usize = 64;
 /// How often topics that linger are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -103,8 +122,8 @@ impl Hub {
         Arc::new(Hub {
             bus,
             retained,
+            topics: Topics::new(prices_for, config.topics, metrics.clone()),
             config,
-            topics: Topics::new(prices_for, metrics.clone()),
             metrics,
             operations: Mutex::default(),
             timers: Timers::default(),
@@ -115,19 +134,20 @@ impl Hub {
     }
 
     /// Watches these topics for good, and knows what was kept of them.
-    pub async fn pin(self: &Arc<Self>, topics: impl IntoIterator<Item = Topic>) {
-        for topic in topics {
-            self.topics.pin(&topic);
-            // If the bus is away it watches the topic when it is back.
-            let _ = self.bus.watch(&topic).await;
+    pub async fn pin(self: Arc<Self>, topics: Vec<Topic>) {
+        for topic in &topics {
+            self.topics.pin(topic);
         }
-        self.recall_prices().await;
+        // All at once: a Redis may be far away. If it is gone the topics are watched when it is back.
+        futures_util::future::join_all(topics.iter().map(|topic| self.bus.watch(topic))).await;
+        self.recall_prices(Local::Event).await;
     }
 
     /// Moves events from the bus to the operations until the bus ends or `cancel` is cancelled.
     pub async fn run(self: Arc<Self>, mut inbox: Inbox, cancel: CancellationToken) {
         let mut local = self.local_inbox().take().expect("a hub runs once");
         let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0;
         self.metrics.bus_up.set(i64::from(self.bus.is_up()));
         loop {
@@ -167,12 +187,12 @@ impl Hub {
         plan: Plan,
         outbox: &Arc<Outbox>,
         envelope: &Arc<Envelope>,
-    ) -> Result<Membership, Forbidden> {
+    ) -> Result<Membership, NotStarted> {
         let identity = key.scope.runs_as();
         if !plan.topics.iter().all(|topic| identity.may_read(topic)) {
-            return Err(Forbidden);
+            return Err(NotStarted::Forbidden);
         }
-        let _starting = self.prepare(&plan.topics, plan.invoice.as_ref()).await;
+        let _starting = self.prepare(&plan.topics, plan.invoice.as_ref()).await?;
         let shared = Shared::new(key.clone(), plan, self.metrics.clone());
         loop {
             let running = match self.operations().entry(key.clone()) {
@@ -202,12 +222,10 @@ impl Hub {
         self.topics.snapshot_of(topic)
     }
 
-    /// What is known of an invoice, here or in the store.
-    pub async fn invoice(&self, hash: &PaymentHash) -> Option<InvoiceState> {
-        match self.retained.invoice(hash).await {
-            Ok(state) => state,
-            Err(_) => self.retained.known_invoice(hash),
-        }
+    /// What was published of an invoice, as far as this node or the store knows. An error if the store
+    /// would have to be asked, and cannot.
+    pub async fn invoice(&self, hash: &PaymentHash) -> Result<Option<InvoiceState>, Unavailable> {
+        self.retained.invoice(hash).await
     }
 
     /// The request of an invoice that this node has heard of.
@@ -255,21 +273,22 @@ impl Hub {
         self: &Arc<Self>,
         topics: &[Topic],
         invoice: Option<&InvoiceTerms>,
-    ) -> SmallVec<[Starting<'_>; 2]> {
+    ) -> Result<SmallVec<[Starting<'_>; 2]>, NotStarted> {
         let mut starting = SmallVec::new();
         for topic in topics {
-            starting.push(self.topics.starting(topic));
+            let new = self.topics.starting(topic);
+            starting.push(new.ok_or(NotStarted::TooManyTopics)?);
             // Listen first, read the state afterwards: nothing falls between. While the bus is away
             // the topic is wanted, and everybody gets a snapshot when it is back.
             let _ = self.bus.watch(topic).await;
             if let Topic::Invoice(hash) = topic {
-                self.recall_invoice(topic, hash).await;
+                self.recall_invoice(hash).await;
             }
         }
         if let Some(terms) = invoice {
             self.watch_expiry(terms);
         }
-        starting
+        Ok(starting)
     }
 
     /// Takes an operation that has ended out of the maps.
@@ -285,12 +304,12 @@ impl Hub {
     }
 
     fn release_idle_topics(&self) {
-        let release = |topic: &Topic| self.bus.release(topic);
-        for topic in self.topics.release_idle(self.config.linger, release) {
+        self.topics.release_idle(self.config.linger, |topic| {
+            self.bus.release(topic);
             if let Topic::Invoice(hash) = topic {
-                self.timers.stop(&hash);
+                self.timers.stop(hash);
             }
-        }
+        });
     }
 
     fn on_message(self: &Arc<Self>, number: &mut u64, message: Message) {
@@ -310,7 +329,7 @@ impl Hub {
         }
     }
 
-    fn on_payload(&self, number: &mut u64, topic: Topic, body: &Bytes) {
+    fn on_payload(self: &Arc<Self>, number: &mut u64, topic: Topic, body: &Bytes) {
         let label = TopicLabel {
             topic: topic.kind(),
         };
@@ -319,7 +338,9 @@ impl Hub {
             Ok(event) => event,
             Err(malformed) => {
                 self.metrics.malformed.get_or_create(&label).inc();
-                tracing::warn!(topic = topic.kind(), "event dropped: {}", malformed.cause);
+                let cause = malformed.cause.to_string();
+                let cause = &cause[..cause.floor_char_boundary(CAUSE_BYTES)];
+                tracing::warn!(topic = topic.kind(), "event dropped: {cause}");
                 return;
             }
         };
@@ -335,49 +356,55 @@ impl Hub {
         self.tell(number, topic, event);
     }
 
-    fn on_local(&self, number: &mut u64, message: Local) {
+    fn on_local(self: &Arc<Self>, number: &mut u64, message: Local) {
         match message {
             Local::Event(topic, event) => self.tell(number, topic, event),
-            Local::Kept(topic, event) => {
-                let is_news = event
-                    .slot()
-                    .is_some_and(|slot| match self.last(&topic, slot) {
-                        Some(known) => is_newer(&event, &known),
-                        None => true,
-                    });
-                if is_news {
-                    self.tell(number, topic, event);
-                }
+            Local::Remember(topic, event) => {
+                *number += 1;
+                self.topics.tell(&topic, *number, &Arc::new(event));
             }
-            Local::TellSnapshots => {
+            Local::Expired(hash, at) => {
+                *number += 1;
+                self.on_expired(*number, hash, at);
+            }
+            Local::TellPrices => {
                 let running: Vec<_> = self.operations().values().cloned().collect();
                 // What listens to nothing (an error that was told once) has missed nothing.
-                for shared in running
-                    .into_iter()
-                    .filter(|shared| !shared.topics.is_empty())
-                {
-                    if shared.tell_snapshot() {
-                        self.remove(&shared);
-                    }
-                }
+                let hears_prices = |shared: &Arc<Shared>| {
+                    let is_price =
+                        |topic: &Topic| matches!(topic, Topic::Price(_) | Topic::UserPrice(_));
+                    shared.topics.iter().any(is_price)
+                };
+                self.tell_snapshots(running.into_iter().filter(hears_prices));
+            }
+            Local::TellInvoice(hash) => {
+                self.tell_snapshots(self.topics.listeners(&Topic::Invoice(hash)));
+            }
+        }
+    }
+
+    fn tell_snapshots(&self, operations: impl IntoIterator<Item = Arc<Shared>>) {
+        for shared in operations {
+            if shared.tell_snapshot() {
+                self.remove(&shared);
             }
         }
     }
 
     /// Numbers an event, retains it if it is a state, and hands it to all operations on its topic.
-    fn tell(&self, number: &mut u64, topic: Topic, event: Event) {
+    fn tell(self: &Arc<Self>, number: &mut u64, topic: Topic, event: Event) {
         let Some(event) = self.invoice_news(&topic, event) else {
             return;
         };
         *number += 1;
-        if let Event::Invoice(InvoiceUpdate::State(state)) = &event
-            && state.status == InvoiceStatus::Paid
-        {
-            // With what the publisher left out.
-            self.retained.keep_invoice(state);
-        }
         let event = Arc::new(event);
-        for shared in self.topics.tell(&topic, *number, &event) {
+        let running = self.topics.tell(&topic, *number, &event);
+        let is_pending = self.on_pending(&event);
+        for shared in running {
+            // Whoever asked with terms was told that it is pending, or over, by its snapshot.
+            if is_pending && shared.invoice.is_some() {
+                continue;
+            }
             if shared.tell(*number, &event) {
                 self.remove(&shared);
             }
@@ -396,28 +423,48 @@ impl Hub {
             .expect("nothing panics while it holds it")
     }
 
-    /// Knows the prices that were kept by other nodes, or by this one before.
-    async fn recall_prices(&self) {
+    /// Knows the prices that were kept by other nodes, or by this one before; what is news to those
+    /// who listen goes through the queue.
+    async fn recall_prices(&self, news: impl Fn(Topic, Event) -> Local) {
         let Ok(kept) = self.retained.prices().await else {
             return;
         };
-        for (topic, _, body) in kept {
-            if let Ok(event) = Event::decode(&topic, &body) {
-                let _ = self.local.send(Local::Kept(topic, event)).await;
+        for KeptPrice {
+            topic, body, age, ..
+        } in kept
+        {
+            let Ok(event) = Event::decode(&topic, &body) else {
+                continue;
+            };
+            if self.topics.recall(&topic, &event, age) {
+                let _ = self.local.send(news(topic, event)).await;
             }
         }
     }
 
-    /// Nobody is silently stale: what was kept elsewhere meanwhile is told, and then everybody gets
-    /// the present state as a snapshot.
+    /// Nobody is silently stale: everybody gets the present state as a snapshot, with what was kept
+    /// elsewhere meanwhile. Prices first, invoices as soon as the store has been asked about them.
     async fn after_gap(self: Arc<Self>) {
-        self.recall_prices().await;
-        for topic in self.topics.heard() {
-            if let Topic::Invoice(hash) = &topic {
-                self.recall_invoice(&topic, hash).await;
-            }
+        let heard = self.topics.heard();
+        let invoices = heard.into_iter().filter_map(|topic| match topic {
+            Topic::Invoice(hash) => Some(hash),
+            Topic::Price(_) | Topic::UserPrice(_) | Topic::Account(_) => None,
+        });
+        let invoices: Vec<_> = invoices.collect();
+        for hash in &invoices {
+            self.topics
+                .note_recalled(&Topic::Invoice(hash.clone()), false);
         }
-        let _ = self.local.send(Local::TellSnapshots).await;
+        self.recall_prices(Local::Remember).await;
+        let _ = self.local.send(Local::TellPrices).await;
+        let asked = invoices.into_iter().map(|hash| async {
+            self.recall_invoice_at_last(&hash).await;
+            let _ = self.local.send(Local::TellInvoice(hash)).await;
+        });
+        stream::iter(asked)
+            .buffer_unordered(RECALLS)
+            .collect::<()>()
+            .await;
     }
 }
 
@@ -428,21 +475,5 @@ impl Drop for Membership {
         if was_last && let Some(hub) = self.hub.upgrade() {
             hub.remove(&self.shared);
         }
-    }
-}
-
-/// Whether what was kept elsewhere says more than what is known here.
-fn is_newer(kept: &Event, known: &Event) -> bool {
-    use crate::event::{PriceUpdate, UserPriceUpdate};
-    let fetched = |event: &Event| match event {
-        Event::Price(PriceUpdate::Tick(tick))
-        | Event::UserPrice(UserPriceUpdate::Price(tick) | UserPriceUpdate::RealtimePrice(tick)) => {
-            Some(tick.timestamp)
-        }
-        _ => None,
-    };
-    match (kept, known) {
-        (Event::Invoice(_), _) => true,
-        _ => fetched(kept) > fetched(known),
     }
 }

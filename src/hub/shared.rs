@@ -1,6 +1,7 @@
 //! One running rendering of one question, for all who asked it.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use smallvec::SmallVec;
@@ -37,8 +38,9 @@ impl Scope {
 pub struct OperationKey {
     /// Part of the key, so that a payload rendered for one scope reaches no other.
     pub scope: Scope,
-    /// The whole question: for GraphQL the document, the operation's name and the variables.
-    pub question: Arc<str>,
+    /// The SHA-256 of the whole question: for GraphQL of the document, the operation's name and the
+    /// variables. Not the question itself: it may be long, and its answer may run for days.
+    pub question: [u8; 32],
 }
 
 /// Turns an event into the payload that answers a question.
@@ -83,6 +85,8 @@ pub struct Snapshot {
 pub(super) struct Shared {
     pub(super) key: OperationKey,
     pub(super) topics: SmallVec<[Topic; 2]>,
+    /// Whose expiry it is told.
+    pub(super) invoice: Option<InvoiceTerms>,
     metrics: Arc<Metrics>,
     running: Mutex<Running>,
 }
@@ -127,6 +131,7 @@ impl Shared {
         Arc::new(Shared {
             key,
             topics: plan.topics,
+            invoice: plan.invoice,
             running: Mutex::new(Running {
                 renderer: plan.renderer,
                 snapshot: plan.snapshot,
@@ -220,9 +225,18 @@ impl Shared {
 }
 
 impl Running {
+    /// A panic in a renderer ends its own operation, and never its neighbours.
     fn render(&mut self, event: &Arc<Event>, metrics: &Metrics) -> Rendered {
         metrics.renderings.inc();
-        self.renderer.render(event)
+        let renderer = AssertUnwindSafe(&mut self.renderer);
+        catch_unwind(move || { renderer }.render(event)).unwrap_or_else(|_| {
+            tracing::error!("a renderer panicked: its operation ends");
+            let payload = r#"{"errors":[{"message":"Internal server error"}]}"#.to_owned();
+            Rendered {
+                payload,
+                last: true,
+            }
+        })
     }
 
     fn add(&mut self, member: Member) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::shared::{Shared, Snapshot};
-use crate::event::Event;
+use crate::event::{Event, InvoiceUpdate};
 use crate::metrics::{Held, Metrics};
 use crate::topic::Topic;
 
@@ -17,6 +17,8 @@ pub(super) struct Topics {
     metrics: Arc<Metrics>,
     /// How long a price is told as the last one.
     prices_for: Duration,
+    /// Topics that may be known at a time.
+    limit: usize,
 }
 
 /// One topic.
@@ -24,6 +26,8 @@ struct Listened {
     operations: Vec<Arc<Shared>>,
     /// The last state told, by [`Event::slot`].
     told: [Option<Told>; 2],
+    /// Whether the store has said what it knows, since the bus was last away.
+    is_recalled: bool,
     /// Watched whether anybody listens or not.
     is_pinned: bool,
     /// Operations that are being put to run: the topic stays watched for them.
@@ -48,11 +52,12 @@ pub(super) struct Starting<'a> {
 }
 
 impl Topics {
-    pub(super) fn new(prices_for: Duration, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(prices_for: Duration, limit: usize, metrics: Arc<Metrics>) -> Self {
         Topics {
             by_topic: Mutex::default(),
             metrics,
             prices_for,
+            limit,
         }
     }
 
@@ -61,13 +66,18 @@ impl Topics {
         self.locked(|topics| self.entry(topics, topic).is_pinned = true);
     }
 
-    /// Knows a topic at least while this is held.
-    pub(super) fn starting(&self, topic: &Topic) -> Starting<'_> {
-        self.locked(|topics| self.entry(topics, topic).starting += 1);
-        Starting {
-            topics: self,
-            topic: topic.clone(),
-        }
+    /// Knows a topic at least while this is held; `None` if there are too many.
+    pub(super) fn starting(&self, topic: &Topic) -> Option<Starting<'_>> {
+        self.locked(|topics| {
+            if topics.len() >= self.limit && !topics.contains_key(topic) {
+                return None;
+            }
+            self.entry(topics, topic).starting += 1;
+            Some(Starting {
+                topics: self,
+                topic: topic.clone(),
+            })
+        })
     }
 
     /// An operation listens to its topics from now on.
@@ -107,29 +117,58 @@ impl Topics {
         })
     }
 
-    /// Remembers a state as told, if nothing was told yet. Live events are newer.
-    pub(super) fn know(&self, topic: &Topic, event: Event) {
+    /// Remembers a state that was kept elsewhere, `age` ago, in the place of a lesser one. `true` if
+    /// it is news to somebody who listens, and so has to be told.
+    pub(super) fn recall(&self, topic: &Topic, event: &Event, age: Duration) -> bool {
         self.locked(|topics| {
-            if let Some(slot) = event.slot()
-                && let Some(listened) = topics.get_mut(topic)
+            let (Some(slot), Some(listened)) = (event.slot(), topics.get_mut(topic)) else {
+                return false;
+            };
+            listened.is_recalled = true;
+            let told = &mut listened.told[slot];
+            if told
+                .as_ref()
+                .is_some_and(|told| !is_further(event, &told.event))
             {
-                listened.told[slot].get_or_insert_with(|| Told::new(0, Arc::new(event)));
+                return false;
+            }
+            if !listened.operations.is_empty() {
+                return true;
+            }
+            // Nobody has been told. Numbered 0, or as what it replaces: live events are newer.
+            let number = told.as_ref().map_or(0, |told| told.number);
+            let now = Instant::now();
+            let at = now.checked_sub(age).unwrap_or(now);
+            let event = Arc::new(event.clone());
+            *told = Some(Told { number, at, event });
+            false
+        })
+    }
+
+    /// Notes whether the store has said what it knows of a topic.
+    pub(super) fn note_recalled(&self, topic: &Topic, is_recalled: bool) {
+        self.locked(|topics| {
+            if let Some(listened) = topics.get_mut(topic) {
+                listened.is_recalled = is_recalled;
             }
         });
     }
 
-    /// Remembers a state in the place of what was told, if nobody has been told. `false` if
-    /// somebody listens, and so has to be told.
-    pub(super) fn know_before_anybody(&self, topic: &Topic, event: &Event) -> bool {
+    /// Whether the store has said what it knows of a topic.
+    pub(super) fn is_recalled(&self, topic: &Topic) -> bool {
         self.locked(|topics| {
-            let Some(listened) = topics.get_mut(topic) else {
-                return false;
-            };
-            let slot = event.slot().filter(|_| listened.operations.is_empty());
-            let Some(slot) = slot else { return false };
-            let number = listened.told[slot].as_ref().map_or(0, |told| told.number);
-            listened.told[slot] = Some(Told::new(number, Arc::new(event.clone())));
-            true
+            topics
+                .get(topic)
+                .is_some_and(|listened| listened.is_recalled)
+        })
+    }
+
+    /// Who listens to a topic now.
+    pub(super) fn listeners(&self, topic: &Topic) -> Vec<Arc<Shared>> {
+        self.locked(|topics| {
+            topics
+                .get(topic)
+                .map_or_else(Vec::new, |listened| listened.operations.clone())
         })
     }
 
@@ -169,19 +208,17 @@ impl Topics {
     }
 
     /// Forgets the topics that nobody has listened to for `linger`. Each is released under the lock:
-    /// whoever wants it back asks the bus after this.
-    pub(super) fn release_idle(&self, linger: Duration, release: impl Fn(&Topic)) -> Vec<Topic> {
+    /// whoever wants it back asks the bus after this, and gets a timer of its own.
+    pub(super) fn release_idle(&self, linger: Duration, release: impl Fn(&Topic)) {
         self.locked(|topics| {
-            let idle = topics
-                .iter()
-                .filter(|(_, listened)| listened.is_idle(linger));
-            let idle: Vec<_> = idle.map(|(topic, _)| topic.clone()).collect();
-            for topic in &idle {
-                topics.remove(topic);
-                release(topic);
-            }
-            idle
-        })
+            topics.retain(|topic, listened| {
+                let is_idle = listened.is_idle(linger);
+                if is_idle {
+                    release(topic);
+                }
+                !is_idle
+            });
+        });
     }
 
     fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
@@ -199,6 +236,7 @@ impl Topics {
         topics.entry(topic.clone()).or_insert_with(|| Listened {
             operations: Vec::new(),
             told: [None, None],
+            is_recalled: false,
             is_pinned: false,
             starting: 0,
             idle_since: None,
@@ -229,6 +267,17 @@ impl Told {
     fn new(number: u64, event: Arc<Event>) -> Self {
         let at = Instant::now();
         Told { number, at, event }
+    }
+}
+
+/// Whether what was kept elsewhere says more than what was told here.
+fn is_further(kept: &Event, told: &Event) -> bool {
+    match (kept, told) {
+        (
+            Event::Invoice(InvoiceUpdate::State(kept)),
+            Event::Invoice(InvoiceUpdate::State(told)),
+        ) => kept.status > told.status,
+        (kept, told) => kept.fetched_at() > told.fetched_at(),
     }
 }
 

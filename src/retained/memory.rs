@@ -6,7 +6,7 @@ use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{RetainedConfig, merged};
+use super::{KeptPrice, RetainedConfig, merged};
 use crate::event::InvoiceState;
 use crate::topic::{PaymentHash, Topic};
 
@@ -54,10 +54,15 @@ impl MemoryRetained {
             .insert((topic.clone(), slot), Price { body, kept });
     }
 
-    pub(super) fn prices(&self) -> Vec<(Topic, usize, Bytes)> {
+    pub(super) fn prices(&self) -> Vec<KeptPrice> {
         let prices = self.kept_prices();
         prices
-            .map(|((topic, slot), price)| (topic, slot, price.body))
+            .map(|((topic, slot), price)| KeptPrice {
+                topic,
+                slot,
+                body: price.body,
+                age: price.kept.elapsed(),
+            })
             .collect()
     }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::event::{InvoiceState, InvoiceStatus};
+use crate::event::InvoiceState;
 use crate::redis_link::Unavailable;
 use crate::topic::{PaymentHash, Topic};
 
@@ -39,6 +39,16 @@ pub struct RetainedConfig {
     /// How long a price is served after it was published.
     #[serde(with = "humantime_serde")]
     pub prices_for: Duration,
+}
+
+/// The last price of a topic's slot, as it was published.
+#[derive(Clone, Debug)]
+pub struct KeptPrice {
+    pub topic: Topic,
+    pub slot: usize,
+    pub body: Bytes,
+    /// How long ago it was published.
+    pub age: Duration,
 }
 
 /// Remembers prices and invoices.
@@ -61,7 +71,7 @@ impl Retained {
     }
 
     /// All prices that are remembered. Who starts reads them, and who missed something.
-    pub async fn prices(&self) -> Result<Vec<(Topic, usize, Bytes)>, Unavailable> {
+    pub async fn prices(&self) -> Result<Vec<KeptPrice>, Unavailable> {
         match self {
             Retained::Memory(retained) => Ok(retained.prices()),
             Retained::Redis(retained) => retained.prices().await,
@@ -78,8 +88,8 @@ impl Retained {
         }
     }
 
-    /// What is known of an invoice, by any node. Falls back to what this process knows while Redis
-    /// is away; [`Unavailable`] says that this is nothing.
+    /// What is known of an invoice, by any node. While Redis is away only what cannot change is told:
+    /// that it is paid, if this process knows. [`Unavailable`] says that nobody can know.
     pub async fn invoice(&self, hash: &PaymentHash) -> Result<Option<InvoiceState>, Unavailable> {
         match self {
             Retained::Memory(retained) => Ok(retained.invoice(hash)),
@@ -104,25 +114,16 @@ impl Retained {
     }
 }
 
-/// What is known of an invoice when `told` has been told, too.
-fn merged(known: Option<InvoiceState>, told: &InvoiceState) -> InvoiceState {
+/// What is known of an invoice when `told` has been told, too. Money that has arrived outweighs a
+/// clock that has run out, and both outweigh hope.
+pub fn merged(known: Option<InvoiceState>, told: &InvoiceState) -> InvoiceState {
     let Some(known) = known else {
         return told.clone();
     };
-    let further = progress(told.status) >= progress(known.status);
     InvoiceState {
         payment_hash: known.payment_hash,
         payment_request: told.payment_request.clone().or(known.payment_request),
         payment_preimage: told.payment_preimage.clone().or(known.payment_preimage),
-        status: if further { told.status } else { known.status },
-    }
-}
-
-/// Money that has arrived outweighs a clock that has run out, and both outweigh hope.
-fn progress(status: InvoiceStatus) -> u8 {
-    match status {
-        InvoiceStatus::Pending => 0,
-        InvoiceStatus::Expired => 1,
-        InvoiceStatus::Paid => 2,
+        status: told.status.max(known.status),
     }
 }

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::memory::{MemoryRetained, PRICES, Price};
-use super::{RetainedConfig, progress};
+use super::{KeptPrice, RetainedConfig};
 use crate::event::{InvoiceState, InvoiceStatus};
 use crate::redis_link::{RedisLink, Unavailable};
 use crate::topic::{PaymentHash, Topic};
@@ -98,7 +98,7 @@ impl RedisRetained {
 
     /// Of a price that both this process and Redis know, the younger one: after a gap that is what
     /// other nodes kept, and while our own writes are under way it is ours.
-    pub(super) async fn prices(&self) -> Result<Vec<(Topic, usize, Bytes)>, Unavailable> {
+    pub(super) async fn prices(&self) -> Result<Vec<KeptPrice>, Unavailable> {
         let mut prices: HashMap<_, _> = self
             .memory
             .kept_prices()
@@ -117,7 +117,12 @@ impl RedisRetained {
         }
         let prices = prices.into_iter();
         Ok(prices
-            .map(|((topic, slot), (_, body))| (topic, slot, body))
+            .map(|((topic, slot), (age, body))| KeptPrice {
+                topic,
+                slot,
+                body,
+                age,
+            })
             .collect())
     }
 
@@ -138,7 +143,8 @@ impl RedisRetained {
         match self.stored_invoice(hash).await {
             Ok(Some(stored)) => Ok(Some(self.memory.keep_invoice(&stored))),
             Ok(None) => Ok(known),
-            Err(_) if known.is_some() => Ok(known),
+            // Nothing follows on a payment. Of all else somebody may know more by now.
+            Err(_) if known.as_ref().is_some_and(is_paid) => Ok(known),
             Err(unavailable) => Err(unavailable),
         }
     }
@@ -204,7 +210,7 @@ impl RedisRetained {
         let had = STATUSES.into_iter().zip([pending, expired, paid]);
         let status = had
             .filter_map(|(status, since)| since.map(|_| status))
-            .max_by_key(|status| progress(*status));
+            .max();
         Ok(status.map(|status| InvoiceState {
             payment_hash: hash.clone(),
             payment_request: request,
@@ -221,10 +227,12 @@ const STATUSES: [InvoiceStatus; 3] = [
 ];
 
 /// Whether nothing that is told later changes it.
-fn is_complete(state: &InvoiceState) -> bool {
+fn is_paid(state: &InvoiceState) -> bool {
     state.status == InvoiceStatus::Paid
-        && state.payment_request.is_some()
-        && state.payment_preimage.is_some()
+}
+
+fn is_complete(state: &InvoiceState) -> bool {
+    is_paid(state) && state.payment_request.is_some() && state.payment_preimage.is_some()
 }
 
 fn invoice_key(hash: &PaymentHash) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -31,17 +31,33 @@ pub async fn refresh(
         mirrored: None,
         away: false,
     };
-    let work = async {
-        let mut tick = interval(EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ring = mirror.ring.clone();
+    // What needs no store waits for none: its answer may take a while.
+    let expire = async {
+        let mut tick = ticks();
         loop {
             tick.tick().await;
-            // First what needs no store: its answer may take a while.
-            mirror.ring.expire(Timestamp::now());
+            ring.expire(Timestamp::now());
+        }
+    };
+    let look = async {
+        let mut tick = ticks();
+        loop {
+            tick.tick().await;
             mirror.look().await;
         }
     };
-    cancel.run_until_cancelled(work).await;
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = expire => {}
+        () = look => {}
+    }
+}
+
+fn ticks() -> Interval {
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
 }
 
 struct Mirror {

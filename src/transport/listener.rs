@@ -3,13 +3,17 @@
 //! Ours over hyper, because `axum::serve` has no limit on how long a request's headers may take, and
 //! its graceful shutdown neither waits for WebSockets nor closes them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -59,12 +63,12 @@ pub async fn serve(
         // Small messages should not wait for one another.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
-        let service =
-            service_fn(move |request: hyper::Request<Incoming>| router.clone().oneshot(request));
+        let service = service_fn(move |request| answer(router.clone(), request));
         let begun = drain.begun.clone();
         drain.open.spawn(async move {
             let _permit = permit;
             let connection = http1::Builder::new()
+                .preserve_header_case(true)
                 .timer(TokioTimer::new())
                 .header_read_timeout(header_timeout)
                 .serve_connection(TokioIo::new(stream), service)
@@ -83,4 +87,17 @@ pub async fn serve(
             }
         });
     }
+}
+
+/// Answers with the names of headers spelled as the client spelled them.
+///
+/// They mean the same in any case, but Python's gql 4 finds no `sec-websocket-protocol`, only
+/// `Sec-WebSocket-Protocol`, and goes on in another protocol. hyper keeps the spelling of a request
+/// in an extension of it, and looks for that in the response.
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let mut spelling = request.extensions().clone();
+    spelling.remove::<OnUpgrade>();
+    let mut response = router.oneshot(request).await?;
+    response.extensions_mut().extend(spelling);
+    Ok(response)
 }

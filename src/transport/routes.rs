@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use super::http::{Queries, authenticate, how_to_ask};
@@ -29,6 +30,8 @@ pub struct Routes {
     pub drain: Drain,
     /// Of the bodies of requests.
     pub message_bytes: usize,
+    /// For the body of a request.
+    pub body_timeout: Duration,
 }
 
 /// How long browsers may remember what CORS allows.
@@ -42,7 +45,6 @@ impl Routes {
             .allow_methods([Method::GET, Method::POST])
             .allow_headers(AllowHeaders::mirror_request())
             .max_age(CORS_MAX_AGE);
-        let limit = DefaultBodyLimit::max(self.message_bytes);
         let path = self.path.clone();
         Router::new()
             .route(&path, get(subscribe).post(query))
@@ -51,9 +53,23 @@ impl Routes {
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
             .fallback(not_found)
-            .layer(limit)
             .layer(cors)
             .with_state(Arc::new(self))
+    }
+}
+
+impl Routes {
+    /// The body of a request, in full and in time.
+    async fn read(&self, body: Body) -> Result<Bytes, Response> {
+        let read = Limited::new(body, self.message_bytes).collect();
+        match tokio::time::timeout(self.body_timeout, read).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n").into_response())
+            }
+            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
+            Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body did not come\n").into_response()),
+        }
     }
 }
 
@@ -79,7 +95,7 @@ async fn publish(
     State(routes): State<Arc<Routes>>,
     Path(channel): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
     let refuse =
         |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
@@ -93,6 +109,10 @@ async fn publish(
         }
         Err(response) => return response,
     }
+    let body = match routes.read(body).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
     let topic = match check(&channel, &body) {
         Ok((topic, _)) => topic,
         Err(refused @ Refused::UnknownChannel(_)) => {

@@ -90,9 +90,9 @@ impl Subject {
 async fn prices(retained: &Retained) -> Vec<(String, usize, String)> {
     let prices = retained.prices().await.unwrap().into_iter();
     let mut prices: Vec<_> = prices
-        .map(|(topic, slot, body)| {
-            let body = String::from_utf8(body.to_vec()).unwrap();
-            (topic.channel(), slot, body)
+        .map(|kept| {
+            let body = String::from_utf8(kept.body.to_vec()).unwrap();
+            (kept.topic.channel(), kept.slot, body)
         })
         .collect();
     prices.sort();

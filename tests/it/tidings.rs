@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -19,12 +20,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Tidings {
     address: SocketAddr,
     process: Child,
+    arguments: Vec<String>,
     /// Its data, and where commands for it are run.
     directory: tempfile::TempDir,
     environment: Vec<(String, String)>,
-    log: Arc<Mutex<Vec<Value>>>,
+    log: Lines<Value>,
     /// What it printed.
-    printed: Arc<Mutex<Vec<String>>>,
+    printed: Lines<String>,
     publisher: OnceLock<String>,
     http: reqwest::Client,
 }
@@ -68,23 +70,12 @@ impl Tidings {
                 ("TIDINGS_LOG__FORMAT".to_owned(), "json".to_owned()),
             ])
             .collect();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(arguments)
-            .current_dir(directory.path())
-            .env_clear()
-            .envs(environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tidings starts");
-        let log = collect(process.stderr.take().expect("it is piped"), |line| {
-            serde_json::from_str(&line).unwrap_or(Value::String(line))
-        });
-        let printed = collect(process.stdout.take().expect("it is piped"), |line| line);
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let (process, log, printed) = launch(&arguments, &environment, directory.path());
         let mut server = Tidings {
             address: ([127, 0, 0, 1], 0).into(),
             process,
+            arguments,
             directory,
             environment,
             log,
@@ -92,9 +83,26 @@ impl Tidings {
             publisher: OnceLock::new(),
             http: http(),
         };
-        let listening = server.logged(|line| line["message"] == "listening").await;
-        server.address = listening["address"].as_str().unwrap().parse().unwrap();
+        server.listening().await;
         server
+    }
+
+    /// Stops it as an operator does, and starts it again at the same address. What it logged and
+    /// printed before is forgotten.
+    pub(crate) async fn restart(&mut self) {
+        self.signal("TERM");
+        assert_eq!(self.exit_code().await, Some(0));
+        let mut settings = self.environment.iter_mut();
+        let listen = settings.find(|(name, _)| name == "TIDINGS_SERVER__LISTEN");
+        listen.expect("it is always set").1 = self.address.to_string();
+        (self.process, self.log, self.printed) =
+            launch(&self.arguments, &self.environment, self.directory.path());
+        self.listening().await;
+    }
+
+    async fn listening(&mut self) {
+        let listening = self.logged(|line| line["message"] == "listening").await;
+        self.address = listening["address"].as_str().unwrap().parse().unwrap();
     }
 
     /// Where it listens.
@@ -286,6 +294,22 @@ impl Tidings {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it prints a line that starts with this name, such as `API key`, and gives back
+    /// the word that follows.
+    pub(crate) async fn named(&self, name: &str) -> String {
+        let mut word = None;
+        self.until(&format!("{name} is printed"), async || {
+            let value = |line: &String| {
+                let mut words = line.trim().strip_prefix(name)?.split_whitespace();
+                words.next().map(str::to_owned)
+            };
+            word = self.printed().iter().find_map(value);
+            word.is_some()
+        })
+        .await;
+        word.expect("it was printed")
+    }
+
     /// What it has printed up to now, line by line.
     pub(crate) fn printed(&self) -> Vec<String> {
         self.printed.lock().unwrap().clone()
@@ -341,11 +365,36 @@ impl Tidings {
     }
 }
 
+type Lines<T> = Arc<Mutex<Vec<T>>>;
+
+/// Starts a process, and collects what it logs and what it prints.
+fn launch(
+    arguments: &[String],
+    environment: &[(String, String)],
+    directory: &Path,
+) -> (Child, Lines<Value>, Lines<String>) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tidings starts");
+    let log = collect(process.stderr.take().expect("it is piped"), |line| {
+        serde_json::from_str(&line).unwrap_or(Value::String(line))
+    });
+    let printed = collect(process.stdout.take().expect("it is piped"), |line| line);
+    (process, log, printed)
+}
+
 /// Collects the lines of a pipe until it ends.
 fn collect<T: Send + 'static>(
     pipe: impl Read + Send + 'static,
     read: impl Fn(String) -> T + Send + 'static,
-) -> Arc<Mutex<Vec<T>>> {
+) -> Lines<T> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let collected = lines.clone();
     std::thread::spawn(move || {

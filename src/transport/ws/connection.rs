@@ -239,7 +239,13 @@ impl<S: Socket> Connection<S> {
             return Err(Close::SubscriberExists(id));
         }
         let limit = self.server.limits.subscriptions;
-        if subscriptions.running.len() >= limit {
+        // What the client has ended may still be starting.
+        if subscriptions
+            .running
+            .len()
+            .max(subscriptions.starting.len())
+            >= limit
+        {
             let message = format!("A connection may have {limit} subscriptions at a time");
             let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
             return self

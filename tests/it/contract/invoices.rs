@@ -77,13 +77,20 @@ async fn an_invoice_is_pending_and_then_paid_with_its_request_and_preimage() {
     let by_hash_field = "lnInvoicePaymentStatusByHash";
     let [old, new] = BY_REQUEST;
     let upper = invoice.request.to_uppercase();
-    // Each hears the request in his own spelling, and by its hash it is known from those.
+    server.publish(&invoice.channel(), &invoice.told("Pending")).await;
+    // Each hears the request in his own spelling, and who asks by the hash in the publisher's.
     let questions = [
         ("1", old, by_request(old, &invoice.request), invoice.request.as_str()),
         ("2", new, by_request(new, &upper), upper.as_str()),
         ("3", by_hash_field, by_hash(&invoice.hash.to_uppercase()), invoice.request.as_str()),
     ];
     let message = |id: &str, payload: String| format!(r#"{{"id":"{id}","type":"next","payload":{payload}}}"#);
+    let known = serde_json::json!({"query": format!("{{ lnInvoicePaymentStatusByHash(input: {{ paymentHash: \"{}\" }}) {{ status }} }}", invoice.hash)}).to_string();
+    server
+        .until("the invoice is known", async || {
+            server.post("/graphql", "", &known).await.1.contains("PENDING")
+        })
+        .await;
     for (id, field, query, request) in &questions {
         client.subscribe(id, query).await;
         assert_eq!(client.text().await, message(id, told(field, "PENDING", &invoice.hash, request, "null")));

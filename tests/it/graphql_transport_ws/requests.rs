@@ -68,7 +68,7 @@ async fn a_validation_error_is_an_error_with_its_place() {
         ),
         (
             "subscription { realtimePrice(input: $input) { errors { code } } }",
-            (1, 37),
+            (1, 30),
         ),
         (
             "subscription { realtimePrice(input: {}) { ...Gone } }",
