@@ -34,7 +34,9 @@ fn ln_receipt() -> String {
     let hash = hash();
     let via = format!(r#"{{"type":"lightning","paymentHash":"{hash}","pubkey":"d75a"}}"#);
     let transaction = transaction(&via, r#"{"type":"lightning"}"#, 2707, "success");
-    format!(r#"{{"invoice":{{"walletId":"{WALLET}","paymentHash":"{hash}","status":"Paid","transaction":{transaction}}}}}"#)
+    format!(
+        r#"{{"invoice":{{"walletId":"{WALLET}","paymentHash":"{hash}","status":"Paid","transaction":{transaction}}}}}"#
+    )
 }
 
 /// Subscribes, and gives what is said first, without the envelope.
@@ -44,7 +46,9 @@ async fn first(client: &mut Client, query: &str, variables: &str) -> String {
     client.complete("1").await;
     let payload = text.strip_prefix(r#"{"id":"1","type":"next","payload":"#);
     let payload = payload.and_then(|text| text.strip_suffix('}'));
-    payload.unwrap_or_else(|| panic!("{query} gives {text}")).to_owned()
+    payload
+        .unwrap_or_else(|| panic!("{query} gives {text}"))
+        .to_owned()
 }
 
 /// A client with a key of [`ACCOUNT`].

@@ -8,7 +8,9 @@ use crate::tidings::Tidings;
 async fn prices() {
     let server = Tidings::start().await;
     let mut client = server.connect().await;
-    client.send(r#"{"type":"connection_init","payload":{}}"#).await;
+    client
+        .send(r#"{"type":"connection_init","payload":{}}"#)
+        .await;
     assert_eq!(client.text().await, r#"{"type":"connection_ack"}"#);
 
     client.send(r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { price( input: { amount: 100 amountCurrencyUnit: BTCSAT priceCurrencyUnit: USDCENT } ) { errors { message } price { base offset currencyUnit } }}","variables":{}}}"#).await;
@@ -19,11 +21,17 @@ async fn prices() {
         r#"{"id":"1","type":"next","payload":{"data":{"price":{"errors":[],"price":{"base":4364414843750,"offset":12,"currencyUnit":"USDCENT"}}}}}"#
     );
     client.send(r#"{"id":"1","type":"complete"}"#).await;
-    server.publish("PRICE_UPDATE_USD", REALTIME_PRICE_OF_THE_DOCS).await;
+    server
+        .publish("PRICE_UPDATE_USD", REALTIME_PRICE_OF_THE_DOCS)
+        .await;
     server
         .until("the price is known", async || {
             let query = r#"{"query":"{ realtimePrice { btcSatPrice { base } } }"}"#;
-            server.post("/graphql", "", query).await.1.contains("43623050781")
+            server
+                .post("/graphql", "", query)
+                .await
+                .1
+                .contains("43623050781")
         })
         .await;
 
@@ -40,15 +48,24 @@ async fn updates_of_an_account() {
     server.publish("PRICE_UPDATE_USD", PRICE_OF_THE_DOCS).await;
     let key = server.key(ACCOUNT, &["read"]).await;
     let mut client = server.connect().await;
-    client.send(&format!(r#"{{"type":"connection_init","payload":{{"X-API-KEY":"{key}"}}}}"#)).await;
+    client
+        .send(&format!(
+            r#"{{"type":"connection_init","payload":{{"X-API-KEY":"{key}"}}}}"#
+        ))
+        .await;
     assert_eq!(client.text().await, r#"{"type":"connection_ack"}"#);
 
     client.send(r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { myUpdates { update { ... on LnUpdate { transaction { initiationVia { ... on InitiationViaLn { paymentHash } } direction } } } } }","variables":{}}}"#).await;
     // A `Price` and a `RealtimePrice`, of which nothing was asked.
     for _ in 0..2 {
-        assert_eq!(client.text().await, r#"{"id":"1","type":"next","payload":{"data":{"myUpdates":{"update":{}}}}}"#);
+        assert_eq!(
+            client.text().await,
+            r#"{"id":"1","type":"next","payload":{"data":{"myUpdates":{"update":{}}}}}"#
+        );
     }
-    server.publish(&format!("ACCOUNT_UPDATE_{ACCOUNT}"), &super::ln_receipt()).await;
+    server
+        .publish(&format!("ACCOUNT_UPDATE_{ACCOUNT}"), &super::ln_receipt())
+        .await;
     assert_eq!(
         client.text().await,
         r#"{"id":"1","type":"next","payload":{"data":{"myUpdates":{"update":{"transaction":{"initiationVia":{"paymentHash":"bfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbf"},"direction":"RECEIVE"}}}}}}"#
@@ -66,9 +83,15 @@ async fn an_invoice() {
                 .replace("lnbc....", &invoice.request),
         )
         .await;
-    assert_eq!(client.text().await, r#"{"id":"2","type":"next","payload":{"data":{"lnInvoicePaymentStatus":{"status":"PENDING","errors":[]}}}}"#);
+    assert_eq!(
+        client.text().await,
+        r#"{"id":"2","type":"next","payload":{"data":{"lnInvoicePaymentStatus":{"status":"PENDING","errors":[]}}}}"#
+    );
     server.publish(&invoice.channel(), &invoice.paid()).await;
-    assert_eq!(client.text().await, r#"{"id":"2","type":"next","payload":{"data":{"lnInvoicePaymentStatus":{"status":"PAID","errors":[]}}}}"#);
+    assert_eq!(
+        client.text().await,
+        r#"{"id":"2","type":"next","payload":{"data":{"lnInvoicePaymentStatus":{"status":"PAID","errors":[]}}}}"#
+    );
     // Where Blink leaves the subscription open; see `complete_when_final`.
     assert_eq!(client.text().await, r#"{"id":"2","type":"complete"}"#);
 }

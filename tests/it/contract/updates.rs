@@ -5,11 +5,27 @@ use crate::client::Client;
 use crate::tidings::Tidings;
 
 /// Subscribes, publishes a body on the account's channel, and expects this payload.
-async fn is_told(server: &Tidings, client: &mut Client, selection: &str, body: &str, payload: &str) {
-    client.subscribe("1", &format!("subscription {{ myUpdates {{ {selection} }} }}")).await;
+async fn is_told(
+    server: &Tidings,
+    client: &mut Client,
+    selection: &str,
+    body: &str,
+    payload: &str,
+) {
+    client
+        .subscribe(
+            "1",
+            &format!("subscription {{ myUpdates {{ {selection} }} }}"),
+        )
+        .await;
     assert_eq!(client.fence().await, [""; 0]);
-    server.publish(&format!("ACCOUNT_UPDATE_{ACCOUNT}"), body).await;
-    assert_eq!(client.text().await, format!(r#"{{"id":"1","type":"next","payload":{{"data":{{"myUpdates":{payload}}}}}}}"#));
+    server
+        .publish(&format!("ACCOUNT_UPDATE_{ACCOUNT}"), body)
+        .await;
+    assert_eq!(
+        client.text().await,
+        format!(r#"{{"id":"1","type":"next","payload":{{"data":{{"myUpdates":{payload}}}}}}}"#)
+    );
     client.complete("1").await;
 }
 
@@ -32,7 +48,14 @@ async fn a_lightning_receipt_is_told_as_in_the_sample() {
 async fn an_update_that_nothing_was_asked_of_is_an_empty_object() {
     let server = Tidings::start().await;
     let mut client = signed_in(&server).await;
-    is_told(&server, &mut client, "update { ... on OnChainUpdate { txHash } }", &ln_receipt(), r#"{"update":{}}"#).await;
+    is_told(
+        &server,
+        &mut client,
+        "update { ... on OnChainUpdate { txHash } }",
+        &ln_receipt(),
+        r#"{"update":{}}"#,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -59,9 +82,27 @@ async fn on_chain_news_are_told_with_their_notification_type() {
     let mut client = signed_in(&server).await;
     let tx = "cd".repeat(32);
     for (wire, notification, amount, status, direction) in [
-        ("onchain_receipt_pending", "OnchainReceiptPending", 50_000, "PENDING", "RECEIVE"),
-        ("onchain_receipt", "OnchainReceipt", 50_000, "SUCCESS", "RECEIVE"),
-        ("onchain_payment", "OnchainPayment", -50_000, "SUCCESS", "SEND"),
+        (
+            "onchain_receipt_pending",
+            "OnchainReceiptPending",
+            50_000,
+            "PENDING",
+            "RECEIVE",
+        ),
+        (
+            "onchain_receipt",
+            "OnchainReceipt",
+            50_000,
+            "SUCCESS",
+            "RECEIVE",
+        ),
+        (
+            "onchain_payment",
+            "OnchainPayment",
+            -50_000,
+            "SUCCESS",
+            "SEND",
+        ),
     ] {
         let transaction = transaction(
             r#"{"type":"onchain","address":"bcrt1q"}"#,
@@ -70,8 +111,12 @@ async fn on_chain_news_are_told_with_their_notification_type() {
             &status.to_lowercase(),
         );
         // The published price of a sat is passed through, whatever it is (Q2).
-        let body = format!(r#"{{"transaction":{{"walletId":"{WALLET}","txNotificationType":"{wire}","amount":{amount},"currency":"BTC","displayAmount":"21.82","displayCurrency":"USD","displayCurrencyPerSat":4.36e+22,"txHash":"{tx}","transaction":{transaction}}}}}"#);
-        let payload = format!(r#"{{"update":{{"__typename":"OnChainUpdate","txNotificationType":"{notification}","txHash":"{tx}","amount":50000,"displayCurrencyPerSat":4.36e+22,"usdPerSat":4.36e+22,"walletId":"{WALLET}","transaction":{{"direction":"{direction}","status":"{status}","initiationVia":{{"address":"bcrt1q"}},"settlementVia":{{"transactionHash":"{tx}","vout":1,"arrivalInMempoolEstimatedAt":null}}}}}}}}"#);
+        let body = format!(
+            r#"{{"transaction":{{"walletId":"{WALLET}","txNotificationType":"{wire}","amount":{amount},"currency":"BTC","displayAmount":"21.82","displayCurrency":"USD","displayCurrencyPerSat":4.36e+22,"txHash":"{tx}","transaction":{transaction}}}}}"#
+        );
+        let payload = format!(
+            r#"{{"update":{{"__typename":"OnChainUpdate","txNotificationType":"{notification}","txHash":"{tx}","amount":50000,"displayCurrencyPerSat":4.36e+22,"usdPerSat":4.36e+22,"walletId":"{WALLET}","transaction":{{"direction":"{direction}","status":"{status}","initiationVia":{{"address":"bcrt1q"}},"settlementVia":{{"transactionHash":"{tx}","vout":1,"arrivalInMempoolEstimatedAt":null}}}}}}}}"#
+        );
         is_told(&server, &mut client, ON_CHAIN, &body, &payload).await;
     }
 }
@@ -83,8 +128,12 @@ async fn intraledger_news_are_told_with_the_other_side() {
     let via = r#"{"type":"intraledger","counterPartyWalletId":"2b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed","counterPartyUsername":"alice"}"#;
     let transaction = transaction(via, via, 1000, "success");
     // Without a price of a sat, the settlement's is told.
-    let body = format!(r#"{{"intraLedger":{{"walletId":"{WALLET}","txNotificationType":"intra_ledger_receipt","amount":1000,"currency":"BTC","displayAmount":"0.44","displayCurrency":"USD","sats":1000,"transaction":{transaction}}}}}"#);
-    let payload = format!(r#"{{"update":{{"__typename":"IntraLedgerUpdate","txNotificationType":"IntraLedgerReceipt","amount":1000,"displayCurrencyPerSat":0.036941263391,"usdPerSat":0.036941263391,"walletId":"{WALLET}","transaction":{{"direction":"RECEIVE","status":"SUCCESS","settlementVia":{{"counterPartyWalletId":"2b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed","counterPartyUsername":"alice","preImage":null}}}}}}}}"#);
+    let body = format!(
+        r#"{{"intraLedger":{{"walletId":"{WALLET}","txNotificationType":"intra_ledger_receipt","amount":1000,"currency":"BTC","displayAmount":"0.44","displayCurrency":"USD","sats":1000,"transaction":{transaction}}}}}"#
+    );
+    let payload = format!(
+        r#"{{"update":{{"__typename":"IntraLedgerUpdate","txNotificationType":"IntraLedgerReceipt","amount":1000,"displayCurrencyPerSat":0.036941263391,"usdPerSat":0.036941263391,"walletId":"{WALLET}","transaction":{{"direction":"RECEIVE","status":"SUCCESS","settlementVia":{{"counterPartyWalletId":"2b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed","counterPartyUsername":"alice","preImage":null}}}}}}}}"#
+    );
     is_told(&server, &mut client, ON_CHAIN, &body, &payload).await;
 }
 
@@ -92,12 +141,27 @@ async fn intraledger_news_are_told_with_the_other_side() {
 async fn an_on_chain_payment_that_settled_in_the_ledger_is_never_null() {
     let server = Tidings::start().await;
     let mut client = signed_in(&server).await;
-    let settlement = r#"{"type":"intraledger","counterPartyWalletId":null,"counterPartyUsername":null}"#;
-    let transaction = transaction(r#"{"type":"onchain","address":"bcrt1q"}"#, settlement, -1000, "success");
+    let settlement =
+        r#"{"type":"intraledger","counterPartyWalletId":null,"counterPartyUsername":null}"#;
+    let transaction = transaction(
+        r#"{"type":"onchain","address":"bcrt1q"}"#,
+        settlement,
+        -1000,
+        "success",
+    );
     // To whoever selects `txHash` Blink tells an error and `update: null`, which crashes clients (Q8).
-    let body = format!(r#"{{"transaction":{{"walletId":"{WALLET}","txNotificationType":"onchain_payment","amount":-1000,"currency":"BTC","transaction":{transaction}}}}}"#);
+    let body = format!(
+        r#"{{"transaction":{{"walletId":"{WALLET}","txNotificationType":"onchain_payment","amount":-1000,"currency":"BTC","transaction":{transaction}}}}}"#
+    );
     let payload = r#"{"update":{"__typename":"IntraLedgerUpdate"}}"#;
-    is_told(&server, &mut client, "update { __typename ... on OnChainUpdate { txHash } }", &body, payload).await;
+    is_told(
+        &server,
+        &mut client,
+        "update { __typename ... on OnChainUpdate { txHash } }",
+        &body,
+        payload,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -111,9 +175,18 @@ async fn every_notification_type_has_its_name_one_of_them_misspelt() {
     ] {
         let via = r#"{"type":"intraledger"}"#;
         let transaction = transaction(via, via, 1, "success");
-        let body = format!(r#"{{"intraLedger":{{"walletId":"{WALLET}","txNotificationType":"{wire}","amount":1,"transaction":{transaction}}}}}"#);
+        let body = format!(
+            r#"{{"intraLedger":{{"walletId":"{WALLET}","txNotificationType":"{wire}","amount":1,"transaction":{transaction}}}}}"#
+        );
         let payload = format!(r#"{{"update":{{"txNotificationType":"{name}"}}}}"#);
-        is_told(&server, &mut client, "update { ... on IntraLedgerUpdate { txNotificationType } }", &body, &payload).await;
+        is_told(
+            &server,
+            &mut client,
+            "update { ... on IntraLedgerUpdate { txNotificationType } }",
+            &body,
+            &payload,
+        )
+        .await;
     }
 }
 
@@ -122,29 +195,68 @@ async fn prices_of_an_account_are_told_and_me_is_null_with_a_price() {
     let server = Tidings::start().await;
     let mut client = signed_in(&server).await;
     let selection = "me { id } update { __typename ... on Price { base offset currencyUnit formattedAmount } ... on RealtimePrice { timestamp btcSatPrice { base } } }";
-    let price = r#"{"me":null,"update":{"__typename":"Price","base":43644148438,"offset":12,"currencyUnit":"USDCENT","formattedAmount":"0.043644148437500004"}}"#;
-    let realtime = format!(r#"{{"me":{{"id":"{ACCOUNT}"}},"update":{{"__typename":"RealtimePrice","timestamp":1703258171,"btcSatPrice":{{"base":43644148438}}}}}}"#);
-    is_told(&server, &mut client, selection, &format!(r#"{{"price":{PRICE_OF_THE_DOCS}}}"#), price).await;
-    is_told(&server, &mut client, selection, &format!(r#"{{"realtimePrice":{PRICE_OF_THE_DOCS}}}"#), &realtime).await;
+    let price = r#"{"me":null,"update":{"__typename":"Price","base":43644148438,"offset":12,"currencyUnit":"USDCENT","formattedAmount":"0.0436441484375"}}"#;
+    let realtime = format!(
+        r#"{{"me":{{"id":"{ACCOUNT}"}},"update":{{"__typename":"RealtimePrice","timestamp":1703258171,"btcSatPrice":{{"base":43644148438}}}}}}"#
+    );
+    is_told(
+        &server,
+        &mut client,
+        selection,
+        &format!(r#"{{"price":{PRICE_OF_THE_DOCS}}}"#),
+        price,
+    )
+    .await;
+    is_told(
+        &server,
+        &mut client,
+        selection,
+        &format!(r#"{{"realtimePrice":{PRICE_OF_THE_DOCS}}}"#),
+        &realtime,
+    )
+    .await;
 
     // The channel of all accounts of a currency.
-    client.subscribe("1", &format!("subscription {{ myUpdates {{ {selection} }} }}")).await;
+    client
+        .subscribe(
+            "1",
+            &format!("subscription {{ myUpdates {{ {selection} }} }}"),
+        )
+        .await;
     assert_eq!(client.fence().await, [""; 0]);
     for (key, payload) in [("price", price), ("realtimePrice", &realtime)] {
-        server.publish("USER_PRICE_UPDATE_USD", &format!(r#"{{"{key}":{PRICE_OF_THE_DOCS}}}"#)).await;
-        assert_eq!(client.text().await, format!(r#"{{"id":"1","type":"next","payload":{{"data":{{"myUpdates":{payload}}}}}}}"#));
+        server
+            .publish(
+                "USER_PRICE_UPDATE_USD",
+                &format!(r#"{{"{key}":{PRICE_OF_THE_DOCS}}}"#),
+            )
+            .await;
+        assert_eq!(
+            client.text().await,
+            format!(r#"{{"id":"1","type":"next","payload":{{"data":{{"myUpdates":{payload}}}}}}}"#)
+        );
     }
 }
 
 #[tokio::test]
 async fn a_snapshot_is_told_to_the_asker_alone() {
     let server = Tidings::start().await;
-    server.publish("USER_PRICE_UPDATE_USD", &format!(r#"{{"realtimePrice":{PRICE_OF_THE_DOCS}}}"#)).await;
+    server
+        .publish(
+            "USER_PRICE_UPDATE_USD",
+            &format!(r#"{{"realtimePrice":{PRICE_OF_THE_DOCS}}}"#),
+        )
+        .await;
     let key = server.key(ACCOUNT, &["read"]).await;
     let (mut one, mut other) = (server.with_key(&key).await, server.with_key(&key).await);
     for client in [&mut one, &mut other] {
-        client.subscribe("1", "subscription { myUpdates { update { __typename } } }").await;
-        assert_eq!(client.text().await, r#"{"id":"1","type":"next","payload":{"data":{"myUpdates":{"update":{"__typename":"RealtimePrice"}}}}}"#);
+        client
+            .subscribe("1", "subscription { myUpdates { update { __typename } } }")
+            .await;
+        assert_eq!(
+            client.text().await,
+            r#"{"id":"1","type":"next","payload":{"data":{"myUpdates":{"update":{"__typename":"RealtimePrice"}}}}}"#
+        );
     }
     // Blink tells the first one what the second one was told (Q5).
     assert_eq!(one.fence().await, [""; 0]);
@@ -155,7 +267,9 @@ async fn a_key_that_may_not_read_has_no_updates() {
     let server = Tidings::start().await;
     let key = server.key(ACCOUNT, &["receive"]).await;
     let mut client = server.with_key(&key).await;
-    client.subscribe("1", "subscription { myUpdates { update { __typename } } }").await;
+    client
+        .subscribe("1", "subscription { myUpdates { update { __typename } } }")
+        .await;
     assert_eq!(
         client.text().await,
         r#"{"id":"1","type":"next","payload":{"errors":[{"message":"Not authorized: this key has not the scope `read`","locations":[{"line":1,"column":16}],"path":["myUpdates"],"extensions":{"code":"NOT_AUTHORIZED"}}]}}"#
