@@ -15,7 +15,12 @@ use async_graphql::{Name, Positioned, Value, Variables};
 use super::response::GraphqlError;
 
 /// The input types of a schema.
-pub(super) struct InputTypes(HashMap<String, InputType>);
+pub(super) struct InputTypes {
+    by_name: HashMap<String, InputType>,
+    /// What a place of this type is when nothing is said there. Of one type, all places that have a
+    /// default have the same one.
+    defaults: HashMap<String, Value>,
+}
 
 enum InputType {
     Enum(Vec<String>),
@@ -41,6 +46,7 @@ impl InputTypes {
     pub(super) fn of_sdl(sdl: &str) -> Self {
         let document: ServiceDocument =
             async_graphql::parser::parse_schema(sdl).expect("the schema prints SDL");
+        let defaults = defaults(&document);
         let types = document.definitions.into_iter().filter_map(|definition| {
             let TypeSystemDefinition::Type(definition) = definition else {
                 return None;
@@ -66,7 +72,10 @@ impl InputTypes {
             };
             Some((definition.node.name.node.to_string(), input))
         });
-        InputTypes(types.collect())
+        InputTypes {
+            by_name: types.collect(),
+            defaults,
+        }
     }
 
     /// The values of an operation's variables, with defaults; or what is wrong with each.
@@ -98,7 +107,12 @@ impl InputTypes {
                         "Variable \"${name}\" of required type \"{ty}\" was not provided."
                     )));
                 }
-                (None, None) => {}
+                // As if nothing stood there (GraphQL, sections 3.10 and 6.4.1).
+                (None, None) => {
+                    if let Some(default) = self.defaults.get(&ty.to_string()) {
+                        values.insert(name.clone(), default.clone());
+                    }
+                }
                 (Some(Value::Null), _) if !ty.nullable => {
                     errors.push(wrong(format!(
                         "Variable \"${name}\" of non-null type \"{ty}\" must not be null."
@@ -170,7 +184,7 @@ impl InputTypes {
         found: &mut Vec<(String, Value, String)>,
     ) {
         let mut wrong = |reason: String| found.push((path.clone(), value.clone(), reason));
-        match (self.0.get(name.as_str()), value) {
+        match (self.by_name.get(name.as_str()), value) {
             (Some(InputType::Enum(values)), Value::String(text)) if !values.contains(text) => {
                 let text = shortened(text);
                 wrong(format!(
@@ -224,6 +238,33 @@ impl InputTypes {
             }
         }
     }
+}
+
+/// The defaults of arguments and of fields of input objects that may be null, by type.
+fn defaults(document: &ServiceDocument) -> HashMap<String, Value> {
+    let mut defaults = HashMap::new();
+    for definition in &document.definitions {
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
+        let places: Vec<_> = match &definition.node.kind {
+            TypeKind::InputObject(kind) => kind.fields.iter().collect(),
+            TypeKind::Object(kind) => kind
+                .fields
+                .iter()
+                .flat_map(|field| &field.node.arguments)
+                .collect(),
+            _ => continue,
+        };
+        for place in places {
+            if let Some(default) = &place.node.default_value {
+                let ty = place.node.ty.node.to_string();
+                let other = defaults.insert(ty, default.node.clone());
+                debug_assert!(other.is_none_or(|other| other == default.node));
+            }
+        }
+    }
+    defaults
 }
 
 /// What the reference implementation says of a value that a built-in scalar cannot represent.
@@ -340,6 +381,16 @@ mod tests {
         assert_eq!(values.get("a").unwrap().to_string(), "3");
         assert_eq!(values.get("c").unwrap().to_string(), "2");
         assert!(values.get("b").is_none());
+    }
+
+    #[test]
+    fn a_variable_that_is_not_given_leaves_its_place_to_the_default_there() {
+        let query = "query($currency: DisplayCurrency, $amount: SatAmount) { price }";
+        let values = coerce(query, serde_json::json!({})).unwrap();
+        assert_eq!(values.get("currency").unwrap().to_string(), "\"USD\"");
+        assert!(values.get("amount").is_none());
+        let values = coerce(query, serde_json::json!({"currency": null})).unwrap();
+        assert_eq!(values.get("currency"), Some(&Value::Null));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod bus_contract;
 mod cli;
 mod client;
 mod clients;
+mod contract;
 mod credentials;
 mod fan_out;
 mod graphql_transport_ws;

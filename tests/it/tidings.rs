@@ -219,6 +219,13 @@ impl Tidings {
         .await;
     }
 
+    /// Imports accounts, in JSON.
+    pub(crate) fn import_accounts(&self, json: &str) {
+        let output = self.command(&["accounts", "import", "-"], &[], json);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "not imported: {said}");
+    }
+
     /// The id of the one key that has this name.
     pub(crate) fn key_id(&self, name: &str) -> String {
         let keys: Value = serde_json::from_str(&self.run(&["keys", "list", "--json"])).unwrap();
