@@ -127,6 +127,10 @@ impl Event {
 
 /// Reads JSON, and names the place of an error: `transaction.settlementAmount: …`.
 fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Cause> {
+    // serde would take a list for an object without the names of its keys.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Cause::Meaning("a list, not an object".to_owned()));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)?;
     match json.end() {
@@ -210,6 +214,17 @@ mod tests {
         .iter()
         .map(|channel| Topic::of_channel(channel).unwrap())
         .collect()
+    }
+
+    #[test]
+    fn a_list_is_not_an_object_whose_keys_go_without_saying() {
+        for topic in topics() {
+            let error = Event::decode(&topic, b" [1]").unwrap_err();
+            assert!(
+                error.to_string().ends_with("a list, not an object"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Timers(Mutex<HashMap<PaymentHash, Vec<(SystemTime, AbortHandle
 const GRACE: Duration = Duration::from_secs(1);
 /// The longest sleep before the clock is looked at again: it may have been set meanwhile.
 const NAP: Duration = Duration::from_secs(3600);
+/// Timers for one hash before those that nobody listens for are looked for. An invoice has one.
+const TIMERS: usize = 64;
 /// How long to wait when nobody can be asked whether an invoice was paid.
 pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -138,9 +140,25 @@ impl Hub {
             // The snapshot says so.
             return;
         }
+        let listeners = self.topics.listeners(&topic);
         let mut timers = self.timers.timers();
         let timers = timers.entry(hash.clone()).or_default();
         timers.retain(|(_, timer)| !timer.is_finished());
+        if timers.len() >= TIMERS {
+            // Somebody makes up requests with this hash. Those that nobody listens for are let go.
+            let terms = || {
+                listeners
+                    .iter()
+                    .filter_map(|shared| shared.invoice.as_ref())
+            };
+            timers.retain(|(at, timer)| {
+                let is_heard = terms().any(|terms| terms.over_at() == Some(*at));
+                if !is_heard {
+                    timer.abort();
+                }
+                is_heard
+            });
+        }
         if timers.iter().all(|(other, _)| *other != at) {
             let timer = tokio::spawn(self.clone().tell_expiry(hash.clone(), at));
             timers.push((at, timer.abort_handle()));

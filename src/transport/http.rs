@@ -35,14 +35,15 @@ impl Queries {
             Ok(identity) => identity,
             Err(response) => return response,
         };
+        // serde would take a list for an object without the names of its keys.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "Batches are not supported: send one request at a time",
+            );
+        }
         let request = match serde_json::from_slice::<Request>(&body) {
             Ok(request) => request,
-            Err(_) if body.trim_ascii_start().starts_with(b"[") => {
-                return refusal(
-                    StatusCode::BAD_REQUEST,
-                    "Batches are not supported: send one request at a time",
-                );
-            }
             Err(error) => {
                 return refusal(
                     StatusCode::BAD_REQUEST,

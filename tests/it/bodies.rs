@@ -1,6 +1,6 @@
 //! What producers publish, and what clients ask to hear of it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::{Secp256k1, SecretKey};
@@ -135,6 +135,16 @@ pub(crate) struct Invoice {
 impl Invoice {
     /// One that nobody else has, valid for as long as this from now on.
     pub(crate) fn valid_for(expiry: Duration) -> Self {
+        Self::made(SystemTime::now(), expiry)
+    }
+
+    /// One that expired an hour ago.
+    pub(crate) fn expired() -> Self {
+        let hour = Duration::from_secs(3600);
+        Self::made(SystemTime::now() - 2 * hour, hour)
+    }
+
+    fn made(at: SystemTime, expiry: Duration) -> Self {
         let preimage = random();
         let hash = sha256::Hash::hash(&preimage);
         let node = SecretKey::from_slice(&[7; 32]).expect("it is a key");
@@ -143,7 +153,7 @@ impl Invoice {
             .amount_milli_satoshis(2_100_000)
             .payment_hash(hash)
             .payment_secret(PaymentSecret(random()))
-            .current_timestamp()
+            .timestamp(at)
             .expiry_time(expiry)
             .min_final_cltv_expiry_delta(144)
             .build_signed(|message| Secp256k1::new().sign_ecdsa_recoverable(message, &node))

@@ -148,19 +148,24 @@ impl Client {
         }
     }
 
-    /// The next text frame, or the close.
+    /// The next text frame, or the close. The server's pings do not prolong the wait.
     pub(crate) async fn event(&mut self) -> Result<String, Closed> {
-        loop {
-            match self.message().await {
-                Some(Message::Text(text)) => return Ok(text.to_string()),
-                Some(Message::Close(Some(frame))) => {
-                    return Err((frame.code.into(), frame.reason.to_string()));
+        let next = async {
+            loop {
+                match self.message().await {
+                    Some(Message::Text(text)) => return Ok(text.to_string()),
+                    Some(Message::Close(Some(frame))) => {
+                        return Err((frame.code.into(), frame.reason.to_string()));
+                    }
+                    Some(Message::Close(None)) => return Err((1005, String::new())),
+                    Some(_) => {}
+                    None => return Err((1006, String::new())),
                 }
-                Some(Message::Close(None)) => return Err((1005, String::new())),
-                Some(_) => {}
-                None => return Err((1006, String::new())),
             }
-        }
+        };
+        timeout(PATIENCE, next)
+            .await
+            .expect("a message or a close comes in time")
     }
 
     /// The next frame of any kind; `None` when the socket has ended. Reading also answers pings.

@@ -110,9 +110,19 @@ impl Tidings {
         self.address
     }
 
+    /// `ws://…/graphql`
+    pub(crate) fn ws_url(&self) -> String {
+        format!("ws://{}/graphql", self.address)
+    }
+
     /// `http://…` and the path.
     pub(crate) fn http_url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Whether there is something of this name in the directory that it was started in.
+    pub(crate) fn has_file(&self, name: &str) -> bool {
+        self.directory.path().join(name).exists()
     }
 
     /// Its process.
@@ -287,11 +297,6 @@ impl Tidings {
             self.metric(name).await == value
         })
         .await;
-    }
-
-    /// What it has logged up to now.
-    pub(crate) fn log(&self) -> Vec<Value> {
-        self.log.lock().unwrap().clone()
     }
 
     /// Waits until it prints a line that starts with this name, such as `API key`, and gives back
