@@ -86,8 +86,11 @@ async fn subscribe(
     }
 }
 
-async fn query(State(routes): State<Arc<Routes>>, headers: HeaderMap, body: Bytes) -> Response {
-    routes.queries.answer(&headers, body).await
+async fn query(State(routes): State<Arc<Routes>>, headers: HeaderMap, body: Body) -> Response {
+    match routes.read(body).await {
+        Ok(body) => routes.queries.answer(&headers, body).await,
+        Err(refused) => refused,
+    }
 }
 
 /// `POST /v1/events/<channel>`, for keys with the scope `publish`.

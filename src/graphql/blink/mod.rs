@@ -1,7 +1,7 @@
 //! The types of Blink's API: what its subscriptions and queries tell, and what they are asked.
 //!
 //! Each type holds the event that it tells, shared, and picks fields from it when they are asked
-//! for. Names, nullability and deprecations are Blink's (`schema/blink.graphql`).
+//! for. Names, nullability and deprecations are Blink's (`schema/blink.graphql`, which `tests/it/schema.rs` holds them to).
 
 mod account;
 mod error;
@@ -12,8 +12,6 @@ mod updates;
 mod user;
 mod wallet;
 
-#[cfg(test)]
-mod promise;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,383 @@
+//! When things happen on a connection: a socket in memory, and a clock that jumps.
+//!
+//! The settings are those that are shipped, so the times are those that clients see.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use futures_util::{Sink, Stream};
+use insta::assert_snapshot;
+use tidings::accounts::Directory;
+use tidings::auth::{Authenticator, KeyRing};
+use tidings::bus::{Bus, MemoryBus};
+use tidings::config::Settings;
+use tidings::graphql::{Graphql, RequestLimits, Sources};
+use tidings::hub::Hub;
+use tidings::metrics::Metrics;
+use tidings::retained::{MemoryRetained, Retained};
+use tidings::transport::ws::{Close, Connection, Server, SocketError};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, PollSender};
+
+const INIT: &str = r#"{"type":"connection_init"}"#;
+const INIT_WITH_KEY: &str = r#"{"type":"connection_init","payload":{"X-API-KEY":"blink_aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"}}"#;
+const PING: &str = r#"{"type":"ping"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_closed_when_the_init_timeout_is_over() {
+    assert_snapshot!(Client::default().conversation(&[]).await, @r"
+    3s: close 4408 Connection initialisation timeout
+    3s: ended by InitTimeout
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_talks_of_something_else_is_closed_then_too() {
+    let pings = [(1000, PING), (2999, PING)];
+    assert_snapshot!(Client::default().conversation(&pings).await, @r#"
+    1s: {"type":"pong"}
+    2.999s: {"type":"pong"}
+    3s: close 4408 Connection initialisation timeout
+    3s: ended by InitTimeout
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_init_in_the_last_moment_is_in_time() {
+    let client = Client {
+        until: 10_000,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(2999, INIT)]).await, @r#"2.999s: {"type":"connection_ack"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_init_timeout_stops_at_the_init_and_who_cannot_be_checked_comes_back_later() {
+    // Keys are not known yet, and wait for `auth.timeout`.
+    let pings = [(2500, INIT_WITH_KEY), (3400, PING)];
+    assert_snapshot!(Client::default().conversation(&pings).await, @r#"
+    3.4s: {"type":"pong"}
+    3.5s: close 1013 Credentials cannot be checked now, try again later
+    3.5s: ended by Unavailable
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_no_ping_is_dropped_12_seconds_after_it() {
+    let client = Client {
+        pongs: Pongs::Never,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT)]).await, @r#"
+    0s: {"type":"connection_ack"}
+    12s: ping frame
+    24s: ended by Unresponsive
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_no_answer_to_a_ping() {
+    let client = Client {
+        pongs: Pongs::Never,
+        ..Client::default()
+    };
+    let says = [(0, INIT), (13_000, PING), (14_000, r#"{"type":"pong"}"#)];
+    assert_snapshot!(client.conversation(&says).await, @r#"
+    0s: {"type":"connection_ack"}
+    12s: ping frame
+    13s: {"type":"pong"}
+    24s: ended by Unresponsive
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_is_pinged_12_seconds_after_its_answer() {
+    let client = Client {
+        until: 40_000,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT)]).await, @r#"
+    0s: {"type":"connection_ack"}
+    12s: ping frame
+    24s: ping frame
+    36s: ping frame
+    "#);
+    let client = Client {
+        until: 60_000,
+        pongs: Pongs::After(11_999),
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT)]).await, @r#"
+    0s: {"type":"connection_ack"}
+    12s: ping frame
+    35.999s: ping frame
+    59.998s: ping frame
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pong_that_nobody_asked_for_changes_nothing() {
+    let client = Client {
+        pongs: Pongs::Never,
+        ..Client::default()
+    };
+    let says = [(0, INIT), (6_000, PONG_FRAME), (11_000, PONG_FRAME)];
+    assert_snapshot!(client.conversation(&says).await, @r#"
+    0s: {"type":"connection_ack"}
+    12s: ping frame
+    24s: ended by Unresponsive
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_ping_comes_before_the_acknowledgement() {
+    let server = server(|settings| {
+        settings.limits.init_timeout = Duration::from_secs(60);
+        settings.limits.ping_interval = Duration::from_secs(1);
+    });
+    let client = Client {
+        server,
+        until: 31_500,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(30_000, INIT)]).await, @r#"
+    30s: {"type":"connection_ack"}
+    31s: ping frame
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_let_go_when_the_write_timeout_is_over() {
+    // Two frames fit on the way: the acknowledgement, and one pong.
+    let client = Client {
+        reads: false,
+        ..Client::default()
+    };
+    let says = [(0, INIT), (1000, PING), (5000, PING)];
+    // From the write that could not end, and then a moment for the close frame.
+    assert_snapshot!(client.conversation(&says).await, @"17s: ended by TooSlow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_noticed_by_its_ping() {
+    let client = Client {
+        reads: false,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT), (1000, PING)]).await, @"24s: ended by TooSlow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_answer_the_close_is_dropped_2_seconds_later() {
+    let client = Client {
+        closes: false,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[]).await, @r"
+    3s: close 4408 Connection initialisation timeout
+    5s: ended by InitTimeout
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_says_so_in_every_phase() {
+    for says in [&[][..], &[(500, INIT_WITH_KEY)], &[(0, INIT)]] {
+        let client = Client::default();
+        let drain = client.server.drain.clone();
+        tokio::spawn(async move {
+            sleep_until(Instant::now() + Duration::from_secs(1)).await;
+            drain.cancel();
+        });
+        let heard = client.conversation(says).await;
+        let expected = "1s: close 1001 Going away\n1s: ended by GoingAway";
+        assert!(heard.ends_with(expected), "{heard}");
+    }
+}
+
+/// Says a pong frame, in a list of texts.
+const PONG_FRAME: &str = "pong frame";
+
+/// A client, and the server that it speaks with.
+struct Client {
+    server: Arc<Server>,
+    pongs: Pongs,
+    reads: bool,
+    /// Whether it answers a close frame.
+    closes: bool,
+    /// When nobody is curious any longer, in milliseconds.
+    until: u64,
+}
+
+/// When a client answers pings.
+#[derive(Clone, Copy)]
+enum Pongs {
+    /// So many milliseconds later.
+    After(u64),
+    Never,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Client {
+            server: server(|_| {}),
+            pongs: Pongs::After(0),
+            reads: true,
+            closes: true,
+            until: 100_000,
+        }
+    }
+}
+
+impl Client {
+    /// Says these texts at these times, in milliseconds; gives what is heard, and when.
+    async fn conversation(self, says: &[(u64, &str)]) -> String {
+        let (to_server, from_client) = mpsc::unbounded_channel();
+        let (to_client, mut from_server) = mpsc::channel(2);
+        let socket = MemorySocket {
+            from_client,
+            to_client: PollSender::new(to_client),
+        };
+        let begin = Instant::now();
+        let at = |milliseconds| begin + Duration::from_millis(milliseconds);
+        let mut connection = tokio::spawn(Connection::new(socket, self.server).run());
+        let mut to_server = Some(to_server);
+        let mut to_say: Vec<(Instant, Message)> = says
+            .iter()
+            .map(|(time, text)| (at(*time), message(text)))
+            .collect();
+        let mut heard = Vec::new();
+        loop {
+            to_say.sort_by_key(|(time, _)| *time);
+            let next = to_say.first().map_or(at(self.until), |(time, _)| *time);
+            tokio::select! {
+                biased;
+                close = &mut connection => {
+                    let close: Close = close.expect("a connection does not panic");
+                    heard.push(format!("{}s: ended by {close:?}", begin.elapsed().as_secs_f64()));
+                    break;
+                }
+                Some(message) = from_server.recv(), if self.reads => {
+                    heard.push(format!("{}s: {}", begin.elapsed().as_secs_f64(), words(&message)));
+                    match (message, self.pongs) {
+                        (Message::Ping(payload), Pongs::After(milliseconds)) => {
+                            to_say.push((Instant::now() + Duration::from_millis(milliseconds), Message::Pong(payload)));
+                        }
+                        (Message::Close(_), _) if self.closes => to_server = None,
+                        _ => {}
+                    }
+                }
+                () = sleep_until(next.min(at(self.until))) => {
+                    if Instant::now() >= at(self.until) {
+                        break;
+                    }
+                    let (_, message) = to_say.remove(0);
+                    if let Some(to_server) = &to_server {
+                        let _ = to_server.send(message);
+                    }
+                }
+            }
+        }
+        heard.join("\n")
+    }
+}
+
+fn message(text: &str) -> Message {
+    match text {
+        PONG_FRAME => Message::Pong(Default::default()),
+        text => Message::Text(text.into()),
+    }
+}
+
+fn words(message: &Message) -> String {
+    match message {
+        Message::Text(text) => text.to_string(),
+        Message::Ping(_) => "ping frame".to_owned(),
+        Message::Close(Some(frame)) => format!("close {} {}", frame.code, frame.reason),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Frames in memory: any number to the server, and as few to the client as its channel holds.
+struct MemorySocket {
+    from_client: mpsc::UnboundedReceiver<Message>,
+    to_client: PollSender<Message>,
+}
+
+impl Stream for MemorySocket {
+    type Item = Result<Message, SocketError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let message = ready!(self.from_client.poll_recv(context));
+        Poll::Ready(message.map(Ok))
+    }
+}
+
+impl Sink<Message> for MemorySocket {
+    type Error = SocketError;
+
+    fn poll_ready(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), SocketError>> {
+        self.to_client
+            .poll_reserve(context)
+            .map_err(|_| SocketError::Gone)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SocketError> {
+        self.to_client
+            .send_item(message)
+            .map_err(|_| SocketError::Gone)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A server with the settings that are shipped, changed by this. It knows no keys yet.
+fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
+    let mut settings =
+        Settings::load(None, std::iter::empty(), Vec::new()).expect("the default is good");
+    change(&mut settings);
+    let metrics = Arc::<Metrics>::default();
+    let (bus, inbox) = MemoryBus::new();
+    let retained = Retained::Memory(MemoryRetained::new(&settings.retained));
+    let prices_for = settings.retained.prices_for;
+    let hub = Hub::new(
+        Bus::Memory(bus),
+        retained,
+        settings.hub.clone(),
+        prices_for,
+        metrics.clone(),
+    );
+    tokio::spawn(hub.clone().run(inbox, CancellationToken::new()));
+    let sources = Sources {
+        hub,
+        directory: Arc::<Directory>::default(),
+        currencies: settings.prices.currencies.clone().into(),
+        default_display_currency: settings.prices.default_display_currency,
+        complete_when_final: settings.invoices.complete_when_final,
+        enforce_scopes: settings.auth.enforce_scopes,
+    };
+    let limits = RequestLimits {
+        depth: settings.limits.depth,
+        complexity: settings.limits.complexity,
+        documents: settings.limits.documents as u64,
+    };
+    Arc::new(Server {
+        graphql: Arc::new(Graphql::new(sources, limits)),
+        authenticator: Authenticator::new(settings.auth.clone(), Arc::<KeyRing>::default()),
+        limits: settings.limits.of_connection(),
+        metrics,
+        drain: CancellationToken::new(),
+    })
+}
