@@ -6,6 +6,7 @@
 
 pub mod blink;
 mod document;
+mod origins;
 mod query;
 mod renderer;
 mod response;
@@ -24,10 +25,11 @@ use sha2::{Digest, Sha256};
 
 use self::blink::{InvoiceRequests, LatestPrices};
 use self::document::Documents;
+use self::origins::Origins;
 use self::query::Query;
 use self::renderer::{Asking, Begun, begin};
 use self::response::{result_json, server_errors_json};
-use self::subscription::{Origins, Subscription, scope_of};
+use self::subscription::{Subscription, scope_of};
 use self::variables::InputTypes;
 use crate::accounts::Directory;
 use crate::auth::Identity;

@@ -14,8 +14,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::oneshot;
 
+use super::origins::Origins;
 use super::response::{GraphqlError, refused_json, result_json};
-use super::subscription::Origins;
 use crate::auth::Identity;
 use crate::event::{Event, InvoiceUpdate};
 use crate::hub::{InvoiceTerms, Plan, Render, Rendered, SnapshotFn};

@@ -1,10 +1,8 @@
 //! The root fields of subscriptions: what each needs, and what an event says to whoever asked.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use async_graphql::parser::types::Field;
-use async_graphql::{Context, Value};
+use async_graphql::Context;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use smallvec::smallvec;
@@ -16,7 +14,7 @@ use super::blink::{
     PricePayload, RealtimePriceInput, RealtimePricePayload, User,
 };
 use super::renderer::{Asking, Need};
-use super::scalars::{LnPaymentRequest, Origin, PaymentHash, thrown};
+use super::scalars::{LnPaymentRequest, PaymentHash, thrown};
 use crate::auth::Identity;
 use crate::bolt11::PaymentRequest;
 use crate::event::{Event, EventError, InvoiceUpdate, PriceUpdate, UserPriceUpdate};
@@ -26,34 +24,6 @@ use crate::topic::{self, Currency, Topic};
 
 /// The root of subscriptions.
 pub(super) struct Subscription;
-
-/// Whether values of the root field's `input` were written in the document or in the variables:
-/// some messages of the original differ.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origins {
-    pub amount: Origin,
-    pub currency: Origin,
-}
-
-impl Origins {
-    /// Where the arguments of a field were written.
-    pub(super) fn of(field: &Field) -> Self {
-        // Every variable becomes a value that no document can hold.
-        let variable = || Value::Binary(Default::default());
-        let input = field.get_argument("input").map(|input| input.node.clone());
-        let input = input.map(|input| input.into_const_with(|_| Ok::<_, Infallible>(variable())));
-        let origin = |key: &str| match &input {
-            Some(Ok(Value::Object(fields))) if fields.get(key) != Some(&variable()) => {
-                Origin::Literal
-            }
-            _ => Origin::Variable,
-        };
-        Origins {
-            amount: origin("amount"),
-            currency: origin("currency"),
-        }
-    }
-}
 
 /// Who may share a rendering of a root field. A field that is forgotten here is everybody's, and so
 /// runs as nobody: it can show no one what is another's.
