@@ -53,7 +53,11 @@ impl InvoiceTerms {
         }
     }
 
-    /// From when on it is told to be expired.
+    fn is_over(&self) -> bool {
+        self.expires_at.is_some_and(|at| SystemTime::now() >= at)
+    }
+
+    /// When those who listen are told that it has expired.
     fn over_at(&self) -> Option<SystemTime> {
         self.expires_at?.checked_add(GRACE)
     }
@@ -93,7 +97,7 @@ impl Hub {
         {
             return (state, number);
         }
-        let is_over = terms.over_at().is_some_and(|at| SystemTime::now() >= at);
+        let is_over = terms.is_over();
         let topic = Topic::Invoice(terms.payment_hash.clone());
         let status = if is_over && self.topics.is_recalled(&topic) {
             InvoiceStatus::Expired
@@ -112,7 +116,7 @@ impl Hub {
             (Ok(Some(kept)), told) => Some(merged(told.map(|(told, _)| told), kept)),
             (_, told) => told.map(|(told, _)| told),
         };
-        let is_over = terms.over_at().is_some_and(|at| SystemTime::now() >= at);
+        let is_over = terms.is_over();
         match published {
             Some(published) if published.status.is_final() => published,
             _ if is_over && kept.is_ok() => terms.state(InvoiceStatus::Expired),

@@ -27,7 +27,11 @@ async fn stops_at(signal: &str) {
     let going_away = (1001, "Going away".to_owned());
     assert_eq!(subscribed.closed().await, going_away);
     assert_eq!(early.closed().await, going_away);
-    assert!(TcpStream::connect(server.address()).await.is_err());
+    server
+        .until("new connections are refused", async || {
+            TcpStream::connect(server.address()).await.is_err()
+        })
+        .await;
     assert_eq!(server.exit_code().await, Some(0));
     assert!(told.elapsed() < Duration::from_secs(10));
     let mut rest = Vec::new();
