@@ -58,27 +58,134 @@ impl Documents {
         parsed
     }
 
-    /// `async-graphql` walks through a fragment as often as it is spread, before it looks at any
-    /// limit: thirty fragments that each spread the next one twice would keep it busy for hours.
+    /// What would keep us busy for longer than a client may is refused before anything else looks at
+    /// the document: `async-graphql` walks through a fragment as often as it is spread before it
+    /// looks at any limit, and thirty that each spread the next one twice take it hours.
     fn bounded(&self, document: ExecutableDocument) -> Parsed {
-        let mut sizes = Sizes {
+        let mut extents = Extents {
             document: &document,
             of_fragments: HashMap::new(),
+            inside: 0,
         };
-        let largest = document
-            .operations
-            .iter()
-            .map(|(_, operation)| sizes.of(&operation.node.selection_set.node))
-            .max();
-        match largest {
-            Some(size) if size > self.complexity => Err(GraphqlError::new("Query is too complex.")),
-            _ => Ok(document),
+        let fragments = document.fragments.keys();
+        let deepest = fragments.map(|name| extents.of_fragment(name).spreads);
+        if deepest.max().is_some_and(|spreads| spreads > NESTING) {
+            return Err(GraphqlError::new("Query is nested too deep."));
+        }
+        let operations = document.operations.iter();
+        let extent = operations
+            .map(|(_, operation)| extents.of(&operation.node.selection_set.node))
+            .fold(Extent::default(), Extent::or);
+        if extent.lists > INTROSPECTION_LISTS {
+            Err(GraphqlError::new("Maximum introspection depth exceeded"))
+        } else if extent.selections > self.complexity {
+            Err(GraphqlError::new("Query is too complex."))
+        } else {
+            Ok(document)
         }
     }
 }
 
-/// How deep brackets may nest. The parser recurses into values without a limit of its own: a list in
-/// a list in a list, four hundred times, overflows the stack and takes the process with it.
+/// How many lists of the schema may stand inside one another: types have fields and interfaces, and
+/// those have types. Each more multiplies the answer; no tool needs more. (graphql-js has this rule,
+/// in these words.)
+const INTROSPECTION_LISTS: usize = 2;
+
+/// How large selections are, where fragments are replaced by what is in them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    /// All of them; each fragment counts as often as it is spread.
+    selections: usize,
+    /// Lists of introspection inside one another.
+    lists: usize,
+    /// Fragments inside one another.
+    spreads: usize,
+}
+
+impl Extent {
+    fn and(self, other: Extent) -> Extent {
+        let selections = self.selections.saturating_add(other.selections);
+        Extent {
+            selections,
+            ..self.or(other)
+        }
+    }
+
+    fn or(self, other: Extent) -> Extent {
+        Extent {
+            selections: self.selections.max(other.selections),
+            lists: self.lists.max(other.lists),
+            spreads: self.spreads.max(other.spreads),
+        }
+    }
+}
+
+/// Looks at each fragment once.
+struct Extents<'a> {
+    document: &'a ExecutableDocument,
+    of_fragments: HashMap<&'a str, Extent>,
+    /// Fragments that are being looked at.
+    inside: usize,
+}
+
+impl<'a> Extents<'a> {
+    fn of(&mut self, selections: &'a SelectionSet) -> Extent {
+        let mut whole = Extent::default();
+        for selection in &selections.items {
+            whole = whole.and(match &selection.node {
+                Selection::Field(field) => {
+                    let mut extent = self.of(&field.node.selection_set.node);
+                    extent.selections = extent.selections.saturating_add(1);
+                    extent.lists += usize::from(is_introspective_list(&field.node.name.node));
+                    extent
+                }
+                Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    self.of_fragment(spread.node.fragment_name.node.as_str())
+                }
+            });
+        }
+        whole
+    }
+
+    fn of_fragment(&mut self, name: &'a str) -> Extent {
+        // Stands for an unknown fragment, and for a cycle: validation reports both.
+        let mut extent = Extent {
+            selections: 1,
+            lists: 0,
+            spreads: 1,
+        };
+        if let Some(known) = self.of_fragments.get(name) {
+            return *known;
+        }
+        if self.inside > NESTING {
+            // Whoever asked is too deep already, and gets to know it.
+            extent.spreads = NESTING;
+            return extent;
+        }
+        self.of_fragments.insert(name, extent);
+        if let Some(fragment) = self.document.fragments.get(name) {
+            self.inside += 1;
+            let inner = self.of(&fragment.node.selection_set.node);
+            self.inside -= 1;
+            extent = extent.or(inner);
+            extent.spreads = inner.spreads + 1;
+        }
+        self.of_fragments.insert(name, extent);
+        extent
+    }
+}
+
+fn is_introspective_list(field: &str) -> bool {
+    matches!(
+        field,
+        "fields" | "inputFields" | "interfaces" | "possibleTypes"
+    )
+}
+
+/// How deep brackets may nest, and fragments. The parser recurses into values without a limit of its
+/// own: a list in a list in a list, four hundred times, overflows the stack and takes the process
+/// with it.
 const NESTING: usize = 64;
 
 /// How deep the brackets of a document nest, leaving out strings and comments (GraphQL, section 2).
@@ -137,45 +244,6 @@ fn after_string(text: &[u8]) -> &[u8] {
         }
     }
     &[]
-}
-
-/// How many selections a document has where fragments are replaced by what is in them. Each fragment
-/// is counted once.
-struct Sizes<'a> {
-    document: &'a ExecutableDocument,
-    of_fragments: HashMap<&'a str, usize>,
-}
-
-impl<'a> Sizes<'a> {
-    fn of(&mut self, selections: &'a SelectionSet) -> usize {
-        let sizes = selections
-            .items
-            .iter()
-            .map(|selection| match &selection.node {
-                Selection::Field(field) => {
-                    self.of(&field.node.selection_set.node).saturating_add(1)
-                }
-                Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node),
-                Selection::FragmentSpread(spread) => {
-                    self.of_fragment(spread.node.fragment_name.node.as_str())
-                }
-            });
-        sizes.fold(0, usize::saturating_add)
-    }
-
-    fn of_fragment(&mut self, name: &'a str) -> usize {
-        if let Some(size) = self.of_fragments.get(name) {
-            return *size;
-        }
-        // Stands for an unknown fragment, and for a cycle: validation reports both.
-        self.of_fragments.insert(name, 1);
-        let size = match self.document.fragments.get(name) {
-            Some(fragment) => self.of(&fragment.node.selection_set.node).max(1),
-            None => 1,
-        };
-        self.of_fragments.insert(name, size);
-        size
-    }
 }
 
 /// The parser draws where an error is, over several lines; its last one says what.

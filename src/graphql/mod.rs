@@ -28,7 +28,7 @@ use self::document::Documents;
 use self::origins::Origins;
 use self::query::Query;
 use self::renderer::{Asking, Begun, begin};
-use self::response::{result_json, server_errors_json};
+use self::response::{invalid_json, result_json};
 use self::subscription::{Subscription, scope_of};
 use self::variables::InputTypes;
 use crate::accounts::Directory;
@@ -143,7 +143,7 @@ impl Graphql {
         if let Some(wrong) = wrong {
             // An invalid document is answered before wrong variables are.
             return Err(match begin(Identity::Anonymous, origins, execute).await {
-                Begun::Invalid(response) => Refusal::Error(server_errors_json(&response.errors)),
+                Begun::Invalid(response) => Refusal::Error(invalid_json(&response.errors)),
                 Begun::Failed(_) | Begun::Runs(_) => Refusal::Result(refused_json(&wrong)),
             });
         }
@@ -157,7 +157,7 @@ impl Graphql {
         match begin(key.scope.runs_as(), origins, execute).await {
             Begun::Runs(plan) => Ok(self.hub.start(key, plan, outbox, &envelope).await?),
             Begun::Failed(response) => Err(Refusal::Result(result_json(&response, false))),
-            Begun::Invalid(response) => Err(Refusal::Error(server_errors_json(&response.errors))),
+            Begun::Invalid(response) => Err(Refusal::Error(invalid_json(&response.errors))),
         }
     }
 
@@ -192,7 +192,11 @@ impl Graphql {
         // A request error has neither data nor a path; an execution error has at least the latter.
         let is_executed = response.errors.iter().all(|error| !error.path.is_empty())
             || response.data != Value::Null;
-        result_json(&response, is_executed)
+        if is_executed {
+            result_json(&response, true)
+        } else {
+            format!(r#"{{"errors":{}}}"#, invalid_json(&response.errors))
+        }
     }
 }
 

@@ -88,10 +88,18 @@ pub(super) fn result_json(response: &Response, is_executed: bool) -> String {
     json
 }
 
-/// Errors of `async-graphql` as JSON.
-pub(super) fn server_errors_json(errors: &[ServerError]) -> String {
+/// What validation says, as JSON. So many errors are told, as in the reference implementation.
+pub(super) fn invalid_json(errors: &[ServerError]) -> String {
+    const ERRORS: usize = 100;
     let mut json = String::new();
-    write_errors(&mut json, errors);
+    if errors.len() <= ERRORS {
+        write_errors(&mut json, errors);
+    } else {
+        let message = "Too many validation errors, error limit reached. Validation aborted.";
+        let mut errors = errors[..ERRORS].to_vec();
+        errors.push(ServerError::new(message, None));
+        write_errors(&mut json, &errors);
+    }
     json
 }
 

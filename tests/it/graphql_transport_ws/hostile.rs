@@ -14,7 +14,7 @@ async fn is_refused(query: &str) {
         "{said}"
     );
     assert!(
-        said.len() < 10_000,
+        said.len() < 20_000,
         "{} bytes are sent for one mistake",
         said.len()
     );
@@ -126,6 +126,48 @@ async fn fragments_that_double_and_lead_back_are_refused() {
             .replace("RealtimePricePayload", "Subscription"),
     )
     .await;
+}
+
+#[tokio::test]
+async fn fragments_in_a_chain_as_long_as_a_message_are_refused() {
+    for (root, on) in [
+        ("...F0", "Subscription"),
+        ("realtimePrice(input: {}) { ...F0 }", "RealtimePricePayload"),
+        (
+            "realtimePrice(input: {}) { errors { code } }",
+            "Subscription",
+        ),
+    ] {
+        let mut query = format!("subscription {{ {root} }}");
+        let mut n = 0;
+        while query.len() < 60_000 {
+            query.push_str(&format!("fragment F{n} on {on}{{...F{}}}", n + 1));
+            n += 1;
+        }
+        query.push_str(&format!("fragment F{n} on {on}{{a}}"));
+        is_refused(&query).await;
+    }
+}
+
+#[tokio::test]
+async fn introspection_that_multiplies_is_refused() {
+    let server = Tidings::start().await;
+    let mut lists = "name".to_owned();
+    for _ in 0..8 {
+        lists = format!("possibleTypes {{ interfaces {{ {lists} }} }}");
+    }
+    let fragments = "{ __schema { types { ...A } } } fragment A on __Type { possibleTypes { ...B } } fragment B on __Type { interfaces { fields { name } } }";
+    for query in [
+        &format!("{{ __schema {{ types {{ {lists} }} }} }}"),
+        fragments,
+    ] {
+        let body = serde_json::json!({ "query": query });
+        let refused = r#"{"errors":[{"message":"Maximum introspection depth exceeded"}]}"#;
+        assert_eq!(
+            server.post("/graphql", "", &body.to_string()).await,
+            (200, refused.to_owned())
+        );
+    }
 }
 
 #[tokio::test]
