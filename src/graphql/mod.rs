@@ -6,10 +6,12 @@
 
 pub mod blink;
 mod document;
+mod extent;
 mod origins;
 mod query;
 mod renderer;
 mod response;
+mod root;
 pub mod scalars;
 mod subscription;
 mod variables;
@@ -131,8 +133,7 @@ impl Graphql {
             Ok(variables) => (variables, None),
             Err(wrong) => (Variables::default(), Some(wrong)),
         };
-        let flat =
-            document::subscription(document, name, operation, &variables).map_err(refused)?;
+        let flat = root::subscription(document, name, operation, &variables).map_err(refused)?;
         let origins = Origins::of(&flat.root);
         let execute = |asking: Arc<Asking>| {
             let mut execution = async_graphql::Request::new("").variables(variables.clone());
