@@ -133,17 +133,22 @@ impl Hub {
         }
     }
 
+    /// Tells whoever is about to ask with these terms when they are over. If they are over already the
+    /// snapshot says so, or nobody could be asked.
+    pub(super) fn watch_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
+        let topic = Topic::Invoice(terms.payment_hash.clone());
+        if !(terms.is_over() && self.topics.is_recalled(&topic)) {
+            self.tell_when_over(terms);
+        }
+    }
+
     /// Tells that an invoice has expired when it has, if somebody listens then and it is not paid.
     ///
     /// To be called while its topic is listened to, or put to run: the timer ends with the topic.
-    pub(super) fn watch_expiry(self: &Arc<Self>, terms: &InvoiceTerms) {
+    fn tell_when_over(self: &Arc<Self>, terms: &InvoiceTerms) {
         let Some(at) = terms.over_at() else { return };
         let hash = &terms.payment_hash;
         let topic = Topic::Invoice(hash.clone());
-        if SystemTime::now() >= at && self.topics.is_recalled(&topic) {
-            // The snapshot says so.
-            return;
-        }
         let listeners = self.topics.listeners(&topic);
         let mut timers = self.timers.timers();
         let timers = timers.entry(hash.clone()).or_default();
@@ -207,7 +212,7 @@ impl Hub {
         };
         let is_pending = state.status == InvoiceStatus::Pending;
         if is_pending && let Some(terms) = self.published_terms(&state.payment_hash) {
-            self.watch_expiry(&terms);
+            self.tell_when_over(&terms);
         }
         is_pending
     }
