@@ -5,6 +5,8 @@ use std::sync::Arc;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use async_graphql::{Name, Pos, Positioned};
 
+use tokio::sync::OnceCell;
+
 use super::extent::{measure, measure_text};
 use super::response::GraphqlError;
 
@@ -15,7 +17,13 @@ pub(super) struct Documents {
     complexity: usize,
 }
 
-type Parsed = Result<ExecutableDocument, GraphqlError>;
+/// What is known of a text.
+pub(super) struct Parsed {
+    /// The document, or its syntax error.
+    pub(super) document: Result<ExecutableDocument, GraphqlError>,
+    /// What validation says of it as a whole: nothing, or errors in JSON.
+    pub(super) invalid: OnceCell<Option<String>>,
+}
 
 /// What a document is counted as being long: as much text as this many documents of that length is
 /// kept, so that long ones cannot fill the memory.
@@ -39,7 +47,7 @@ impl Documents {
             return parsed;
         }
         if let Err(error) = measure_text(text) {
-            return Arc::new(Err(error));
+            return Arc::new(Parsed::new(Err(error)));
         }
         let parsed = async_graphql::parser::parse_query(text).map_err(|error| {
             let place = error
@@ -48,12 +56,21 @@ impl Documents {
                 .unwrap_or(Pos { line: 1, column: 1 });
             GraphqlError::new(format!("Syntax Error: {}", one_line(&error.to_string()))).at(place)
         });
-        let parsed = Arc::new(parsed.and_then(|document| {
+        let parsed = Arc::new(Parsed::new(parsed.and_then(|document| {
             measure(&document, self.complexity)?;
             Ok(document)
-        }));
+        })));
         self.parsed.insert(text.into(), parsed.clone());
         parsed
+    }
+}
+
+impl Parsed {
+    fn new(document: Result<ExecutableDocument, GraphqlError>) -> Self {
+        Parsed {
+            document,
+            invalid: OnceCell::new(),
+        }
     }
 }
 
@@ -98,7 +115,7 @@ mod tests {
     #[test]
     fn what_nests_too_deep_is_refused_before_the_parser_sees_it() {
         let documents = Documents::new(10, 1000);
-        let refusal = |text: String| match &*documents.parse(&text) {
+        let refusal = |text: String| match &documents.parse(&text).document {
             Ok(_) => panic!("{text} is parsed"),
             Err(error) => error.message.clone(),
         };

@@ -20,8 +20,8 @@ pub use self::response::{GraphqlError, errors_json, refused_json};
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::OperationType;
-use async_graphql::{EmptyMutation, Schema, Value, Variables};
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::{EmptyMutation, Name, Schema, Value, Variables};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -116,7 +116,7 @@ impl Graphql {
         let refused = |error: GraphqlError| Refusal::Error(errors_json(&[error]));
         let parsed = self.documents.parse(&request.query);
         let document = parsed
-            .as_ref()
+            .document
             .as_ref()
             .map_err(|error| refused(error.clone()))?;
         let (name, operation) = document::operation(document, request.operation_name.as_deref())
@@ -129,11 +129,14 @@ impl Graphql {
         let coerced = self
             .input_types
             .coerce(&operation.node.variable_definitions, &request.variables);
-        let (variables, wrong) = match coerced {
-            Ok(variables) => (variables, None),
-            Err(wrong) => (Variables::default(), Some(wrong)),
-        };
-        let flat = root::subscription(document, name, operation, &variables).map_err(refused)?;
+        let given = coerced.as_ref().cloned().unwrap_or_default();
+        let flat = root::subscription(document, name, operation, &given).map_err(refused)?;
+        // An invalid document is answered before wrong variables are.
+        let invalid = parsed.invalid.get_or_init(|| self.invalid(document, name));
+        if let Some(errors) = invalid.await {
+            return Err(Refusal::Error(errors.clone()));
+        }
+        let variables = coerced.map_err(|wrong| Refusal::Result(refused_json(&wrong)))?;
         let origins = Origins::of(&flat.root);
         let execute = |asking: Arc<Asking>| {
             let mut execution = async_graphql::Request::new("").variables(variables.clone());
@@ -141,13 +144,6 @@ impl Graphql {
             execution.set_parsed_query(flat.document.clone());
             self.schema.execute_stream(execution.data(asking))
         };
-        if let Some(wrong) = wrong {
-            // An invalid document is answered before wrong variables are.
-            return Err(match begin(Identity::Anonymous, origins, execute).await {
-                Begun::Invalid(response) => Refusal::Error(invalid_json(&response.errors)),
-                Begun::Failed(_) | Begun::Runs(_) => Refusal::Result(refused_json(&wrong)),
-            });
-        }
         let key = OperationKey {
             scope: scope_of(flat.root.name.node.as_str(), identity),
             question: question(&request.query, name.map(|name| name.as_str()), &variables),
@@ -162,10 +158,26 @@ impl Graphql {
         }
     }
 
+    /// What validation says of a document that holds a subscription: of all of it, as it is written.
+    /// It is asked once for each document.
+    async fn invalid(&self, document: &ExecutableDocument, name: Option<&Name>) -> Option<String> {
+        let mut execution = async_graphql::Request::new("");
+        execution.operation_name = name.map(|name| name.to_string());
+        execution.set_parsed_query(document.clone());
+        let response = self.schema.execute(execution).await;
+        match &response.errors[..] {
+            // That is said of a document that is valid.
+            [error] if error.message == "Subscriptions are not supported on this transport." => {
+                None
+            }
+            errors => Some(invalid_json(errors)),
+        }
+    }
+
     /// Executes a query, and gives its result as JSON.
     pub async fn execute(&self, identity: &Identity, request: Request) -> String {
         let parsed = self.documents.parse(&request.query);
-        let document = match parsed.as_ref() {
+        let document = match &parsed.document {
             Ok(document) => document,
             Err(error) => return refused_json(std::slice::from_ref(error)),
         };

@@ -146,7 +146,12 @@ impl<S: Socket> Connection<S> {
             }
         };
         let (label, session) = match result {
-            Ok(session) => (session.identity.kind(), Ok(session)),
+            Ok(session) => {
+                if let Some(key) = session.key_id {
+                    tracing::Span::current().record("key", tracing::field::display(key));
+                }
+                (session.identity.kind(), Ok(session))
+            }
             Err(AuthError::Forbidden) => ("forbidden", Err(Close::Forbidden)),
             Err(AuthError::Unavailable) => ("unavailable", Err(Close::Unavailable)),
         };

@@ -82,7 +82,8 @@ impl Upgrades {
         let is_acceptable = upgrade.selected_protocol().is_some();
         let server = self.server.clone();
         let token = self.open.token();
-        let span = tracing::info_span!("connection", id = %uuid::Uuid::new_v4().simple());
+        let id = uuid::Uuid::new_v4().simple();
+        let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
         upgrade
             .on_upgrade(move |socket| {
                 async move {

@@ -342,3 +342,31 @@ async fn a_request_over_the_limits_of_depth_and_complexity_is_an_error() {
         error("1", r#"[{"message":"Query is nested too deep."}]"#)
     );
 }
+
+#[tokio::test]
+async fn what_is_not_executed_must_be_valid_too() {
+    let server = Tidings::start().await;
+    let mut client = server.anonymous().await;
+    for query in [
+        format!("{PRICE} fragment Unused on Nothing {{ at }}"),
+        format!("{PRICE} fragment Unused on Subscription {{ nothing }}"),
+        "subscription { realtimePrice(input: {}) { errors { code } } myUpdates @skip(if: true) { nothing } }".to_owned(),
+    ] {
+        // Twice: the verdict is kept.
+        for _ in 0..2 {
+            client.subscribe("1", &query).await;
+            let said: serde_json::Value = serde_json::from_str(&client.text().await).unwrap();
+            assert_eq!(said["type"], "error", "{query}: {said}");
+        }
+    }
+    let query = "subscription A { realtimePrice(input: {}) { errors { code } } } subscription B { nothing }";
+    let payload = serde_json::json!({"query": query, "operationName": "A"});
+    client
+        .send(&format!(
+            r#"{{"id":"1","type":"subscribe","payload":{payload}}}"#
+        ))
+        .await;
+    let said: serde_json::Value = serde_json::from_str(&client.text().await).unwrap();
+    assert_eq!(said["type"], "error", "{said}");
+    super::lives_on(&server, &mut client, "1").await;
+}
