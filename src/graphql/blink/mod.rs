@@ -7,6 +7,7 @@ mod account;
 mod error;
 mod invoice;
 mod price;
+mod price_interface;
 mod transaction;
 mod updates;
 mod user;
@@ -23,15 +24,15 @@ pub use self::invoice::{
     LnInvoicePaymentStatusInput, LnInvoicePaymentStatusPayload,
 };
 pub use self::price::{
-    Currency, ExchangeCurrencyUnit, LatestPrices, Price, PriceInput, PriceInterface,
-    PriceOfOneSatInMinorUnit, PriceOfOneUsdCentInMinorUnit, PricePayload, RealtimePrice,
-    RealtimePriceInput, RealtimePricePayload, unavailable,
+    Currency, ExchangeCurrencyUnit, LatestPrices, Price, PriceInput, PriceOfOneSatInMinorUnit,
+    PriceOfOneUsdCentInMinorUnit, PricePayload, RealtimePrice, RealtimePriceInput,
+    RealtimePricePayload, unavailable,
 };
+pub use self::price_interface::{PriceInterface, PriceOfOneSettlementMinorUnitInDisplayMinorUnit};
 pub use self::transaction::{
     InitiationVia, InitiationViaIntraLedger, InitiationViaLn, InitiationViaOnChain,
-    LnurlSuccessAction, PriceOfOneSettlementMinorUnitInDisplayMinorUnit, SettlementVia,
-    SettlementViaIntraLedger, SettlementViaLn, SettlementViaOnChain, Transaction, TxDirection,
-    TxStatus,
+    LnurlSuccessAction, SettlementVia, SettlementViaIntraLedger, SettlementViaLn,
+    SettlementViaOnChain, Transaction, TxDirection, TxStatus,
 };
 pub use self::updates::{
     IntraLedgerUpdate, LnUpdate, MyUpdatesPayload, OnChainUpdate, TxNotificationType, UserUpdate,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Interface, MaybeUndefined, Object};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 
 use super::error::{Error, errors};
 use crate::currency::CurrencyDetails;
@@ -26,24 +26,6 @@ pub struct RealtimePrice(Arc<PriceTick>);
 
 /// How a currency is shown.
 pub struct Currency(CurrencyDetails);
-
-/// A price with its base and its offset.
-#[derive(Interface)]
-#[graphql(
-    field(name = "base", ty = "SafeInt"),
-    field(
-        name = "currencyUnit",
-        method = "currency_unit",
-        ty = "&'static str",
-        deprecation = "Deprecated due to type renaming"
-    ),
-    field(name = "offset", ty = "u32")
-)]
-pub enum PriceInterface {
-    Sat(PriceOfOneSatInMinorUnit),
-    Settlement(super::transaction::PriceOfOneSettlementMinorUnitInDisplayMinorUnit),
-    Cent(PriceOfOneUsdCentInMinorUnit),
-}
 
 /// What one sat costs in minor units.
 pub struct PriceOfOneSatInMinorUnit(MajorPrice);
@@ -214,16 +196,16 @@ impl Currency {
 /// Price of one sat: `base / 10^offset` minor units.
 #[Object]
 impl PriceOfOneSatInMinorUnit {
-    async fn base(&self) -> async_graphql::Result<SafeInt> {
+    pub(super) async fn base(&self) -> async_graphql::Result<SafeInt> {
         SafeInt::new(self.0.base(1, SAT_PRICE_OFFSET))
     }
 
     #[graphql(deprecation = "Deprecated due to type renaming")]
-    async fn currency_unit(&self) -> &'static str {
+    pub(super) async fn currency_unit(&self) -> &'static str {
         MINOR
     }
 
-    async fn offset(&self) -> u32 {
+    pub(super) async fn offset(&self) -> u32 {
         SAT_PRICE_OFFSET
     }
 }
@@ -231,16 +213,16 @@ impl PriceOfOneSatInMinorUnit {
 /// Price of one US cent: `base / 10^offset` minor units.
 #[Object]
 impl PriceOfOneUsdCentInMinorUnit {
-    async fn base(&self) -> async_graphql::Result<SafeInt> {
+    pub(super) async fn base(&self) -> async_graphql::Result<SafeInt> {
         SafeInt::new(self.0.base(1, CENT_PRICE_OFFSET))
     }
 
     #[graphql(deprecation = "Deprecated due to type renaming")]
-    async fn currency_unit(&self) -> &'static str {
+    pub(super) async fn currency_unit(&self) -> &'static str {
         MINOR
     }
 
-    async fn offset(&self) -> u32 {
+    pub(super) async fn offset(&self) -> u32 {
         CENT_PRICE_OFFSET
     }
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject, Union};
 
 use super::invoice::InvoiceRequests;
-use super::price::MINOR;
+use super::price_interface::PriceOfOneSettlementMinorUnitInDisplayMinorUnit;
 use super::wallet::WalletCurrency;
 use crate::event::{self, WalletTransaction};
 use crate::graphql::scalars::{
-    DisplayCurrency, INVALID_INPUT, LnPaymentPreImage, LnPaymentRequest, LnPaymentSecret, Memo,
-    OnChainAddress, OnChainTxHash, PaymentHash, SafeInt, SignedAmount, SignedDisplayMajorAmount,
-    Timestamp, TxExternalId, Username, WalletId, thrown,
+    DisplayCurrency, LnPaymentPreImage, LnPaymentRequest, LnPaymentSecret, Memo, OnChainAddress,
+    OnChainTxHash, PaymentHash, SignedAmount, SignedDisplayMajorAmount, Timestamp, TxExternalId,
+    Username, WalletId,
 };
-use crate::price::js_number;
 use crate::topic;
 
 /// One entry of a wallet's ledger.
@@ -90,10 +89,7 @@ impl Transaction {
     /// Price at the time of settlement.
     async fn settlement_price(&self) -> PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
         let price = &self.0.settlement_display_price;
-        PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
-            base: price.base,
-            offset: price.offset,
-        }
+        PriceOfOneSettlementMinorUnitInDisplayMinorUnit::of(price)
     }
 
     /// How the payment was settled.
@@ -103,41 +99,6 @@ impl Transaction {
 
     async fn status(&self) -> TxStatus {
         self.0.status.into()
-    }
-}
-
-/// What one minor unit of the wallet was worth when a payment settled, as published.
-pub struct PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
-    base: f64,
-    offset: f64,
-}
-
-/// Price of one minor unit of the wallet: `base / 10^offset` minor units of the display currency.
-#[Object]
-impl PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
-    pub(super) async fn base(&self) -> async_graphql::Result<SafeInt> {
-        SafeInt::new(self.base)
-    }
-
-    #[graphql(deprecation = "Deprecated due to type renaming")]
-    pub(super) async fn currency_unit(&self) -> &'static str {
-        MINOR
-    }
-
-    #[graphql(deprecation = "Deprecated please use `base / 10^offset`")]
-    pub(super) async fn formatted_amount(&self) -> String {
-        js_number(self.base / 10f64.powf(self.offset))
-    }
-
-    pub(super) async fn offset(&self) -> async_graphql::Result<u32> {
-        let offset = self.offset as u32;
-        if f64::from(offset) == self.offset {
-            Ok(offset)
-        } else {
-            let offset = js_number(self.offset);
-            let message = format!("Int cannot represent non-integer value: {offset}");
-            Err(thrown(message, INVALID_INPUT))
-        }
     }
 }
 
