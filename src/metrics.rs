@@ -38,7 +38,7 @@ pub struct Metrics {
     pub conflated: Counter,
     /// Times that the bus was away and came back.
     pub bus_gaps: Counter,
-    /// 1 while the bus is there.
+    /// 1 while the bus is there. Asked when it is scraped.
     pub bus_up: Gauge,
     /// Requests to `POST /graphql`.
     pub queries: Counter,

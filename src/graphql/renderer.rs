@@ -5,6 +5,7 @@
 //! so a result is ready when the stream is polled.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -146,14 +147,16 @@ impl Render for Renderer {
             waker.wake();
         }
         let last = self.completes && is_final(event);
-        match self.result() {
+        // A panic in a resolver ends its own operation, and never its neighbours.
+        let result = AssertUnwindSafe(|| self.result());
+        match catch_unwind(result).ok().flatten() {
             Some(response) => Rendered {
                 payload: result_json(&response, true),
                 last,
             },
             None => {
                 tracing::error!(
-                    "a resolver of a subscription waits or has ended: its result is not told"
+                    "a resolver of a subscription panicked, waits or has ended: its operation ends"
                 );
                 Rendered {
                     payload: refused_json(&[GraphqlError::new("Internal server error")]),

@@ -62,6 +62,16 @@ impl InvoiceTerms {
         self.expires_at?.checked_add(GRACE)
     }
 
+    /// The state now: what was published, if that is final, else what these terms say. An invoice is
+    /// not said to have expired unless the store was asked whether it was paid.
+    fn present(&self, published: Option<InvoiceState>, is_asked: bool) -> InvoiceState {
+        match published {
+            Some(published) if published.status.is_final() => published,
+            _ if is_asked && self.is_over() => self.state(InvoiceStatus::Expired),
+            _ => self.state(InvoiceStatus::Pending),
+        }
+    }
+
     fn state(&self, status: InvoiceStatus) -> InvoiceState {
         InvoiceState {
             payment_hash: self.payment_hash.clone(),
@@ -87,24 +97,14 @@ impl Timers {
 }
 
 impl Hub {
-    /// What a new asker is told of an invoice: what was told of it, or what its terms say now. It is
-    /// not said to have expired while nobody can say whether it was paid.
+    /// What a new asker is told of an invoice: what was told of it, or what its terms say now.
     pub fn invoice_state(&self, terms: &InvoiceTerms) -> (InvoiceState, u64) {
         let told = self.told_of_invoice(&terms.payment_hash);
         let number = told.as_ref().map_or(0, |(_, number)| *number);
-        if let Some((state, _)) = told
-            && state.status.is_final()
-        {
-            return (state, number);
-        }
-        let is_over = terms.is_over();
         let topic = Topic::Invoice(terms.payment_hash.clone());
-        let status = if is_over && self.topics.is_recalled(&topic) {
-            InvoiceStatus::Expired
-        } else {
-            InvoiceStatus::Pending
-        };
-        (terms.state(status), number)
+        let published = told.map(|(told, _)| told);
+        let is_asked = self.topics.is_recalled(&topic);
+        (terms.present(published, is_asked), number)
     }
 
     /// The state of an invoice, asked for once: what the store knows, what was told here, what its
@@ -116,12 +116,7 @@ impl Hub {
             (Ok(Some(kept)), told) => Some(merged(told.map(|(told, _)| told), kept)),
             (_, told) => told.map(|(told, _)| told),
         };
-        let is_over = terms.is_over();
-        match published {
-            Some(published) if published.status.is_final() => published,
-            _ if is_over && kept.is_ok() => terms.state(InvoiceStatus::Expired),
-            _ => terms.state(InvoiceStatus::Pending),
-        }
+        terms.present(published, kept.is_ok())
     }
 
     /// What was last told of an invoice to those who listen to it here, and the number of that.

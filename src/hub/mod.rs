@@ -19,7 +19,6 @@ pub use self::shared::{OperationKey, Plan, Render, Rendered, Scope, Snapshot, Sn
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -64,7 +63,6 @@ pub struct Hub {
     local: mpsc::Sender<Local>,
     /// Until the hub runs.
     local_inbox: Mutex<Option<mpsc::Receiver<Local>>>,
-    gap: AtomicBool,
 }
 
 /// Why an operation was not started.
@@ -129,7 +127,6 @@ impl Hub {
             timers: Timers::default(),
             local,
             local_inbox: Mutex::new(Some(local_inbox)),
-            gap: AtomicBool::new(false),
         })
     }
 
@@ -149,7 +146,6 @@ impl Hub {
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0;
-        self.metrics.bus_up.set(i64::from(self.bus.is_up()));
         loop {
             // The bus comes last: it can always be ready, the others cannot.
             tokio::select! {
@@ -315,16 +311,11 @@ impl Hub {
     fn on_message(self: &Arc<Self>, number: &mut u64, message: Message) {
         match message {
             Message::Payload { topic, body } => self.on_payload(number, topic, &body),
-            Message::Lost => {
-                self.gap.store(true, Ordering::Relaxed);
-                self.metrics.bus_up.set(0);
-            }
+            // Nothing can be done before it is back, and that it is back is always said.
+            Message::Lost => {}
             Message::Restored => {
-                self.metrics.bus_up.set(1);
                 self.metrics.bus_gaps.inc();
-                if self.gap.swap(false, Ordering::Relaxed) {
-                    tokio::spawn(self.clone().after_gap());
-                }
+                tokio::spawn(self.clone().after_gap());
             }
         }
     }

@@ -1,7 +1,6 @@
 //! One running rendering of one question, for all who asked it.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use smallvec::SmallVec;
@@ -44,6 +43,8 @@ pub struct OperationKey {
 }
 
 /// Turns an event into the payload that answers a question.
+///
+/// It does not panic: what fails ends its own operation, in words of the question's protocol.
 pub trait Render: Send {
     fn render(&mut self, event: &Arc<Event>) -> Rendered;
 }
@@ -225,18 +226,9 @@ impl Shared {
 }
 
 impl Running {
-    /// A panic in a renderer ends its own operation, and never its neighbours.
     fn render(&mut self, event: &Arc<Event>, metrics: &Metrics) -> Rendered {
         metrics.renderings.inc();
-        let renderer = AssertUnwindSafe(&mut self.renderer);
-        catch_unwind(move || { renderer }.render(event)).unwrap_or_else(|_| {
-            tracing::error!("a renderer panicked: its operation ends");
-            let payload = r#"{"errors":[{"message":"Internal server error"}]}"#.to_owned();
-            Rendered {
-                payload,
-                last: true,
-            }
-        })
+        self.renderer.render(event)
     }
 
     fn add(&mut self, member: Member) {
