@@ -87,6 +87,7 @@ impl Demo {
             id: Uuid::new_v4(),
             name: Some("demo".to_owned()),
             account,
+            user: None,
             scopes: [Scope::Read, Scope::Publish].into_iter().collect(),
             digest: key.digest(),
             created_at: Timestamp::now(),

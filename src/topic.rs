@@ -19,12 +19,15 @@ pub enum Topic {
     /// What becomes of one Lightning invoice; public to whoever knows its hash.
     /// `LN_PAYMENT_STATUS_<hash>`
     Invoice(PaymentHash),
+    /// What happens to one user of a reward program; its own. `REWARDS_STATUS_<userId>`
+    Rewards(UserId),
 }
 
 const PRICE: &str = "PRICE_UPDATE_";
 const USER_PRICE: &str = "USER_PRICE_UPDATE_";
 const ACCOUNT: &str = "ACCOUNT_UPDATE_";
 const INVOICE: &str = "LN_PAYMENT_STATUS_";
+const REWARDS: &str = "REWARDS_STATUS_";
 
 impl Topic {
     /// The pattern of all invoice channels, for buses that can watch a pattern.
@@ -32,7 +35,8 @@ impl Topic {
 
     /// All channels that have a topic, for people.
     pub const CHANNELS: &'static str = "PRICE_UPDATE_<currency>, USER_PRICE_UPDATE_<currency>, \
-                                        ACCOUNT_UPDATE_<account id>, LN_PAYMENT_STATUS_<payment hash>";
+                                        ACCOUNT_UPDATE_<account id>, LN_PAYMENT_STATUS_<payment hash>, \
+                                        REWARDS_STATUS_<user id>";
 
     /// The topic that is told on this channel; `None` for a stranger's channel.
     pub fn of_channel(channel: &str) -> Option<Self> {
@@ -44,6 +48,8 @@ impl Topic {
             AccountId::of_canonical(id).map(Topic::Account)
         } else if let Some(hash) = channel.strip_prefix(INVOICE) {
             PaymentHash::of_canonical(hash).map(Topic::Invoice)
+        } else if let Some(id) = channel.strip_prefix(REWARDS) {
+            UserId::of_canonical(id).map(Topic::Rewards)
         } else {
             None
         }
@@ -56,6 +62,7 @@ impl Topic {
             Topic::UserPrice(currency) => format!("{USER_PRICE}{currency}"),
             Topic::Account(id) => format!("{ACCOUNT}{id}"),
             Topic::Invoice(hash) => format!("{INVOICE}{hash}"),
+            Topic::Rewards(id) => format!("{REWARDS}{id}"),
         }
     }
 
@@ -66,6 +73,7 @@ impl Topic {
             Topic::UserPrice(_) => "user_price",
             Topic::Account(_) => "account",
             Topic::Invoice(_) => "invoice",
+            Topic::Rewards(_) => "rewards",
         }
     }
 }
@@ -151,6 +159,44 @@ impl fmt::Display for AccountId {
     }
 }
 
+/// The id of a user of a reward program: above 0 and below 2147483647, as its events have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(i32);
+
+impl UserId {
+    /// The id with this number, if it is in range.
+    pub fn of_number(number: i64) -> Option<Self> {
+        let id = i32::try_from(number).ok()?;
+        (0 < id && id < i32::MAX).then_some(UserId(id))
+    }
+
+    /// Reads decimal digits, without a sign.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits {
+            UserId::of_number(text.parse().ok()?)
+        } else {
+            None
+        }
+    }
+
+    /// Reads the one spelling that [`fmt::Display`] prints: no zeros in front.
+    fn of_canonical(text: &str) -> Option<Self> {
+        UserId::parse(text).filter(|_| !text.starts_with('0'))
+    }
+
+    /// The number.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The hash of a Lightning payment: 32 bytes, printed as lower-case hex.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PaymentHash(Arc<str>);
@@ -197,6 +243,7 @@ mod tests {
             "USER_PRICE_UPDATE_EUR",
             "ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
             "LN_PAYMENT_STATUS_bf6b7ad5b5c93fbf5ab3fc8ba4c5a1e1d8e0b7d2a1c3e4f5061728394a5b6c7d",
+            "REWARDS_STATUS_123",
         ] {
             assert_eq!(
                 Topic::of_channel(channel).expect(channel).channel(),
@@ -229,6 +276,13 @@ mod tests {
             "ACCOUNT_UPDATE_not-a-uuid",
             "ACCOUNT_UPDATE_21087D73-28C9-4D1F-9B0C-1A2B3C4D5E6F",
             "XPRICE_UPDATE_USD",
+            "REWARDS_STATUS_",
+            "REWARDS_STATUS_0",
+            "REWARDS_STATUS_007",
+            "REWARDS_STATUS_+7",
+            "REWARDS_STATUS_-7",
+            "REWARDS_STATUS_2147483647",
+            "REWARDS_STATUS_99999999999999999999",
         ] {
             assert_eq!(Topic::of_channel(channel), None, "{channel}");
         }
@@ -254,6 +308,7 @@ mod tests {
             "[A-Z0-9]{3,4}".prop_map(|code| Topic::UserPrice(Currency::parse(&code).unwrap())),
             any::<u128>().prop_map(|id| Topic::Account(uuid::Uuid::from_u128(id).into())),
             "[0-9a-f]{64}".prop_map(|hash| Topic::Invoice(PaymentHash::parse(&hash).unwrap())),
+            (1..i64::from(i32::MAX)).prop_map(|id| Topic::Rewards(UserId::of_number(id).unwrap())),
         ]
     }
 }

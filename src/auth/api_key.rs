@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::Scopes;
-use crate::topic::AccountId;
+use crate::topic::{AccountId, UserId};
 
 /// The part of a key behind its prefix. Does not print.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct KeyRecord {
     /// What its owner calls it.
     pub name: Option<String>,
     pub account: AccountId,
+    /// The rewards user that its owner is, too.
+    pub user: Option<UserId>,
     pub scopes: Scopes,
     pub digest: KeyDigest,
     pub created_at: Timestamp,

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use crate::topic::{AccountId, Topic};
+use crate::topic::{AccountId, Topic, UserId};
 
-/// Who asks.
+/// Who asks: a Blink account, a user of a reward program, both in one, or nobody in particular.
+///
+/// Nobody is also who runs whatever is shared by everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Identity {
-    /// Nobody in particular. Also who runs whatever is shared by everybody.
-    Anonymous,
-    /// A Blink account.
-    Account { account: AccountId, scopes: Scopes },
+pub struct Identity {
+    account: Option<AccountId>,
+    user: Option<UserId>,
+    scopes: Scopes,
 }
 
 /// What a credential may be used for. Blink's three, and ours for producers.
@@ -24,16 +25,27 @@ pub enum Scope {
     Write,
     /// `POST /v1/events/<channel>`.
     Publish,
+    /// Seeing everybody's connections, and closing them.
+    Admin,
 }
 
-/// A set of scopes. Empty means unrestricted (but for [`Scope::Publish`], which is always asked for
-/// by name), as session tokens have it at Blink.
+/// A set of scopes. Empty means unrestricted, as session tokens have it at Blink; but for
+/// [`Scope::Publish`] and [`Scope::Admin`], which are always asked for by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scopes(u8);
 
+/// In a set: there are scopes that say nothing here. They keep it from being an empty one.
+const OTHERS: u8 = 1 << 7;
+
 impl Scope {
     /// All scopes, in the order in which they are listed.
-    pub const ALL: [Scope; 4] = [Scope::Read, Scope::Receive, Scope::Write, Scope::Publish];
+    pub const ALL: [Scope; 5] = [
+        Scope::Read,
+        Scope::Receive,
+        Scope::Write,
+        Scope::Publish,
+        Scope::Admin,
+    ];
 
     /// The word for it in tokens, in the key store and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +54,7 @@ impl Scope {
             Scope::Receive => "receive",
             Scope::Write => "write",
             Scope::Publish => "publish",
+            Scope::Admin => "admin",
         }
     }
 
@@ -54,14 +67,39 @@ impl Scope {
 }
 
 impl Scopes {
-    /// Whether queries and `myUpdates` are allowed.
+    /// The scopes of a token: words separated by spaces. Only those in `grantable` are granted; all
+    /// others say nothing here, but a token that has some is not unrestricted.
+    pub fn of_token(words: &str, grantable: &[Scope]) -> Self {
+        let words = words.split_whitespace().map(|word| {
+            let scope = Scope::parse(word).filter(|scope| grantable.contains(scope));
+            scope.map_or(OTHERS, |scope| 1 << scope as u8)
+        });
+        Scopes(words.fold(0, |set, word| set | word))
+    }
+
+    /// The same, with one more.
+    pub(super) fn with(self, scope: Scope) -> Self {
+        Scopes(self.0 | 1 << scope as u8)
+    }
+
+    /// Whether nothing but publishing and administration is kept from whoever has it.
+    pub fn is_unrestricted(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether queries, `myUpdates` and `StatusUpdate` are allowed.
     pub fn may_read(self) -> bool {
-        self.0 == 0 || self.contains(Scope::Read)
+        self.is_unrestricted() || self.contains(Scope::Read)
     }
 
     /// Whether publishing is allowed: never by an empty set.
     pub fn may_publish(self) -> bool {
         self.contains(Scope::Publish)
+    }
+
+    /// Whether seeing and closing connections is allowed: never by an empty set.
+    pub fn may_administer(self) -> bool {
+        self.contains(Scope::Admin)
     }
 
     fn contains(self, scope: Scope) -> bool {
@@ -95,38 +133,73 @@ impl fmt::Display for Scopes {
 }
 
 impl Identity {
-    /// Whether this identity may hear a topic: the whole policy.
-    pub fn may_read(&self, topic: &Topic) -> bool {
-        match (self, topic) {
-            (_, Topic::Price(_) | Topic::Invoice(_)) => true,
-            (Identity::Account { .. }, Topic::UserPrice(_)) => true,
-            (Identity::Anonymous, Topic::UserPrice(_)) => false,
-            (Identity::Account { account: own, .. }, Topic::Account(id)) => own == id,
-            (Identity::Anonymous, Topic::Account(_)) => false,
+    /// Nobody in particular.
+    pub const ANONYMOUS: Identity = Identity {
+        account: None,
+        user: None,
+        scopes: Scopes(0),
+    };
+
+    /// Whoever is named; nobody if nobody is, who has no scopes either.
+    pub fn of(account: Option<AccountId>, user: Option<UserId>, scopes: Scopes) -> Self {
+        match (account, user) {
+            (None, None) => Identity::ANONYMOUS,
+            _ => Identity {
+                account,
+                user,
+                scopes,
+            },
         }
     }
 
-    /// Whether this identity may publish events.
-    pub fn may_publish(&self) -> bool {
-        match self {
-            Identity::Anonymous => false,
-            Identity::Account { scopes, .. } => scopes.may_publish(),
+    /// The account of this identity alone: what is only the account's is the same for all who have
+    /// it, whatever else they have.
+    pub fn as_account(&self) -> Self {
+        Identity::of(self.account, None, self.scopes)
+    }
+
+    /// The user of this identity alone.
+    pub fn as_user(&self) -> Self {
+        Identity::of(None, self.user, self.scopes)
+    }
+
+    /// Whether this identity may hear a topic: the whole policy.
+    pub fn may_read(&self, topic: &Topic) -> bool {
+        match topic {
+            Topic::Price(_) | Topic::Invoice(_) => true,
+            Topic::UserPrice(_) => self.account.is_some(),
+            Topic::Account(id) => self.account == Some(*id),
+            Topic::Rewards(id) => self.user == Some(*id),
         }
+    }
+
+    /// What it may be used for.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
     }
 
     /// The account of the asker, if it has one.
     pub fn account(&self) -> Option<AccountId> {
-        match self {
-            Identity::Anonymous => None,
-            Identity::Account { account, .. } => Some(*account),
-        }
+        self.account
+    }
+
+    /// The rewards user that the asker is, if it is one.
+    pub fn user(&self) -> Option<UserId> {
+        self.user
+    }
+
+    /// Whether it is of the same account and the same user as another.
+    pub fn is_who(&self, other: &Identity) -> bool {
+        (self.account, self.user) == (other.account, other.user)
     }
 
     /// The kind of this identity, for labels of metrics.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Identity::Anonymous => "anonymous",
-            Identity::Account { .. } => "account",
+        match (self.account, self.user) {
+            (None, None) => "anonymous",
+            (Some(_), None) => "account",
+            (None, Some(_)) => "user",
+            (Some(_), Some(_)) => "account_and_user",
         }
     }
 }
@@ -137,10 +210,8 @@ mod tests {
     use crate::topic::{Currency, PaymentHash};
 
     fn account(id: u128, scopes: &[Scope]) -> Identity {
-        Identity::Account {
-            account: uuid::Uuid::from_u128(id).into(),
-            scopes: scopes.iter().copied().collect(),
-        }
+        let scopes = scopes.iter().copied().collect();
+        Identity::of(Some(uuid::Uuid::from_u128(id).into()), None, scopes)
     }
 
     #[test]
@@ -148,20 +219,45 @@ mod tests {
         let topic = Topic::Account(uuid::Uuid::from_u128(1).into());
         assert!(account(1, &[]).may_read(&topic));
         assert!(!account(2, &[]).may_read(&topic));
-        assert!(!Identity::Anonymous.may_read(&topic));
+        assert!(!Identity::ANONYMOUS.may_read(&topic));
+    }
+
+    #[test]
+    fn a_user_hears_itself_and_no_other_and_no_account() {
+        let user = |id| Identity::of(None, UserId::of_number(id), Scopes::default());
+        let topic = Topic::Rewards(UserId::of_number(42).unwrap());
+        assert!(user(42).may_read(&topic));
+        assert!(!user(43).may_read(&topic));
+        assert!(!account(42, &[]).may_read(&topic));
+        assert!(!Identity::ANONYMOUS.may_read(&topic));
+        assert!(!user(42).may_read(&Topic::UserPrice(Currency::USD)));
+    }
+
+    #[test]
+    fn words_of_a_token_that_say_nothing_here_do_not_make_it_unrestricted() {
+        let grantable = [Scope::Read, Scope::Receive, Scope::Write];
+        assert!(Scopes::of_token(" ", &grantable).is_unrestricted());
+        assert!(Scopes::of_token("openid READ", &grantable).may_read());
+        for words in ["openid", "admin", "receive"] {
+            let scopes = Scopes::of_token(words, &grantable);
+            assert!(!scopes.may_read(), "{words}");
+            assert!(!scopes.may_administer(), "{words}");
+        }
+        assert!(Scopes::of_token("admin", &Scope::ALL).may_administer());
     }
 
     #[test]
     fn prices_and_invoices_are_public() {
         let hash = PaymentHash::parse(&"0".repeat(64)).unwrap();
-        assert!(Identity::Anonymous.may_read(&Topic::Price(Currency::USD)));
-        assert!(Identity::Anonymous.may_read(&Topic::Invoice(hash)));
+        assert!(Identity::ANONYMOUS.may_read(&Topic::Price(Currency::USD)));
+        assert!(Identity::ANONYMOUS.may_read(&Topic::Invoice(hash)));
     }
 
     #[test]
     fn an_empty_list_of_scopes_is_unrestricted_but_does_not_publish() {
         assert!(Scopes::default().may_read());
         assert!(!Scopes::default().may_publish());
+        assert!(!Scopes::default().may_administer());
         let receive: Scopes = [Scope::Receive].into_iter().collect();
         assert!(!receive.may_read());
         assert_eq!(

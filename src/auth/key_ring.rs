@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::Reason;
 use super::api_key::{ApiKey, KeyDigest, KeyRecord, KeyState};
 
 /// All keys. Readers take no lock, and wait for nobody once they are loaded.
@@ -104,14 +105,24 @@ impl KeyRing {
         told.expect("the sender is our own");
     }
 
-    /// The record of a key that is good now, and a lease on it.
-    pub(super) fn find(&self, key: &ApiKey, now: Timestamp) -> Option<(Arc<KeyRecord>, Lease)> {
+    /// The record of a key that is good now, and a lease on it; or what is wrong with the key.
+    pub(super) fn find(
+        &self,
+        key: &ApiKey,
+        now: Timestamp,
+    ) -> Result<(Arc<KeyRecord>, Lease), Reason> {
         let digest = key.digest();
         let entries = self.entries.load();
-        let entry = entries.as_ref()?.by_digest.get(&digest)?;
-        let same = entry.record.digest.is(&digest);
-        let good = same && entry.record.state(now) == KeyState::Active;
-        good.then(|| (entry.record.clone(), Lease(entry.end.subscribe())))
+        let entry = entries
+            .as_ref()
+            .and_then(|entries| entries.by_digest.get(&digest))
+            .filter(|entry| entry.record.digest.is(&digest))
+            .ok_or(Reason::UnknownKey)?;
+        match entry.record.state(now) {
+            KeyState::Active => Ok((entry.record.clone(), Lease(entry.end.subscribe()))),
+            KeyState::Revoked => Err(Reason::RevokedKey),
+            KeyState::Expired => Err(Reason::ExpiredKey),
+        }
     }
 }
 
@@ -184,6 +195,7 @@ mod tests {
             id: uuid::Uuid::from_u128(1),
             name: None,
             account: uuid::Uuid::from_u128(2).into(),
+            user: None,
             scopes: Default::default(),
             digest: key.digest(),
             created_at: NOW,
@@ -205,7 +217,7 @@ mod tests {
         let ring = KeyRing::new();
         ring.replace([record(&key)], NOW);
         assert_eq!(ring.find(&key, NOW).unwrap().0.id.as_u128(), 1);
-        assert!(ring.find(&other, NOW).is_none());
+        assert_eq!(ring.find(&other, NOW).err(), Some(Reason::UnknownKey));
     }
 
     #[test]
@@ -222,7 +234,7 @@ mod tests {
         };
         ring.replace([revoked], NOW);
         assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Revoked));
-        assert!(ring.find(&key, NOW).is_none());
+        assert_eq!(ring.find(&key, NOW).err(), Some(Reason::RevokedKey));
     }
 
     #[test]
@@ -243,7 +255,7 @@ mod tests {
         let (_, mut lease) = ring.find(&key, seconds(59)).unwrap();
         ring.expire(seconds(59));
         assert_eq!(lease.ended().now_or_never(), None);
-        assert!(ring.find(&key, seconds(60)).is_none());
+        assert_eq!(ring.find(&key, seconds(60)).err(), Some(Reason::ExpiredKey));
         ring.expire(seconds(60));
         assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Expired));
         ring.replace([], seconds(61));

@@ -1,16 +1,23 @@
 //! Who asks: credentials in, [`Identity`] out.
 //!
-//! Keys are looked up in a mirror of the store ([`KeyRing`]), so a connection costs no I/O and a
-//! store that is away harms no one who has a key. Nothing is downgraded in silence: what a key
-//! opened is closed when the key ends ([`Lease`]).
+//! Keys are looked up in a mirror of the store ([`KeyRing`]), and tokens are checked against keys that
+//! are kept at hand ([`Tokens`]), so a connection costs no I/O and a store or an issuer that is away
+//! harms no one who has a credential. Nothing is downgraded in silence: what a credential opened is
+//! closed when the credential ends ([`Credential::ended`]).
 
 mod api_key;
 mod identity;
 mod key_ring;
+mod reason;
+mod session;
+mod token;
 
 pub use self::api_key::{ApiKey, KeyDigest, KeyPrefix, KeyRecord, KeyState};
 pub use self::identity::{Identity, Scope, Scopes};
 pub use self::key_ring::{KeyRing, Lease, LeaseEnd};
+pub use self::reason::{AuthError, Away, Reason};
+pub use self::session::{Credential, Session, SessionEnd};
+pub use self::token::{Accepted, Tokens};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +25,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use uuid::Uuid;
 
 /// `[auth]`
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +52,7 @@ pub enum OnBadCredentials {
 pub struct Authenticator {
     config: Arc<AuthConfig>,
     ring: Arc<KeyRing>,
+    tokens: Tokens,
 }
 
 /// What somebody brought. An empty credential is none.
@@ -53,96 +60,101 @@ pub struct Authenticator {
 pub struct Credentials {
     /// `X-API-KEY`
     pub api_key: Option<SecretString>,
-    /// What stands behind `Bearer ` in `Authorization`.
-    pub bearer: Option<SecretString>,
-}
-
-/// Who somebody is, and for how long.
-#[derive(Clone, Debug)]
-pub struct Session {
-    pub identity: Identity,
-    /// `None` for what does not end.
-    pub lease: Option<Lease>,
-    /// For log lines: never the key itself.
-    pub key_id: Option<Uuid>,
-}
-
-/// Why somebody was not told apart. No more than this is said to anybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// The credential is wrong, revoked or expired.
-    #[error("forbidden")]
-    Forbidden,
-    /// It cannot be known now. Not the asker's fault: it may come back.
-    #[error("keys cannot be checked now")]
-    Unavailable,
+    /// `Authorization`: all of it, the scheme too.
+    pub authorization: Option<SecretString>,
 }
 
 impl Authenticator {
-    /// Checks against the keys of this ring, which something else keeps fresh.
-    pub fn new(config: AuthConfig, ring: Arc<KeyRing>) -> Self {
+    /// Checks against the keys of this ring, which something else keeps fresh, and against tokens.
+    pub fn new(config: AuthConfig, ring: Arc<KeyRing>, tokens: Tokens) -> Self {
         Authenticator {
             config: Arc::new(config),
             ring,
+            tokens,
         }
     }
 
-    /// Who this is. Awaits nothing once the ring is loaded, and no longer than `auth.timeout`
-    /// before. Cancel-safe.
-    pub async fn authenticate(&self, credentials: Credentials) -> Result<Session, AuthError> {
-        match (given(&credentials.bearer), given(&credentials.api_key)) {
-            (None, None) => Ok(Session::anonymous()),
+    /// Who this is. Awaits nothing once keys are loaded and no issuer has to be asked, and no longer
+    /// than `auth.timeout` otherwise. Cancel-safe.
+    ///
+    /// Of a token and a key the token counts, as at Blink.
+    pub async fn authenticate(&self, credentials: &Credentials) -> Result<Session, AuthError> {
+        let result = match (
+            given(&credentials.authorization),
+            given(&credentials.api_key),
+        ) {
+            (None, None) => return Ok(Session::anonymous()),
             (None, Some(key)) => self.by_api_key(key).await,
-            // The bearer counts when there are both, as at Blink. Nothing issues tokens yet.
-            (Some(_bearer), _) => self.bad(),
+            (Some(authorization), _) => self.by_token(authorization).await,
+        };
+        match (result, self.config.on_bad_credentials) {
+            (Err(AuthError::Forbidden(reason)), OnBadCredentials::Anonymous) => {
+                tracing::debug!(reason = reason.name(), "a bad credential counts as none");
+                Ok(Session::anonymous())
+            }
+            (result, _) => result,
         }
     }
 
-    async fn by_api_key(&self, text: &str) -> Result<Session, AuthError> {
-        let Some(key) = ApiKey::parse(text, &self.config.key_prefix) else {
-            return self.bad();
-        };
-        if !self.ring.is_loaded() {
-            let loaded = tokio::time::timeout(self.config.timeout, self.ring.loaded());
-            loaded.await.map_err(|_| AuthError::Unavailable)?;
-        }
-        let Some((record, lease)) = self.ring.find(&key, Timestamp::now()) else {
-            return self.bad();
-        };
+    /// Who the bearer of a token is, whatever bad credentials count as. For those who have been let
+    /// in, and bring a newer one.
+    pub async fn by_token(&self, authorization: &str) -> Result<Session, AuthError> {
+        let token = bearer(authorization).ok_or(AuthError::Forbidden(Reason::NotBearer))?;
+        let checked = tokio::time::timeout(self.config.timeout, self.tokens.check(token)).await;
+        let accepted = checked.unwrap_or(Err(AuthError::Unavailable(Away::Issuer)))?;
+        let Accepted {
+            identity,
+            expires_at,
+            closes_at,
+        } = accepted;
+        let scopes = self.scopes(identity.scopes());
         Ok(Session {
-            identity: Identity::Account {
-                account: record.account,
-                scopes: self.scopes(&record),
+            identity: Identity::of(identity.account(), identity.user(), scopes),
+            credential: Credential::Token {
+                expires_at,
+                closes_at,
             },
-            lease: Some(lease),
-            key_id: Some(record.id),
         })
     }
 
-    fn bad(&self) -> Result<Session, AuthError> {
-        match self.config.on_bad_credentials {
-            OnBadCredentials::Reject => Err(AuthError::Forbidden),
-            OnBadCredentials::Anonymous => Ok(Session::anonymous()),
+    async fn by_api_key(&self, text: &str) -> Result<Session, AuthError> {
+        let key = ApiKey::parse(text, &self.config.key_prefix)
+            .ok_or(AuthError::Forbidden(Reason::MalformedKey))?;
+        if !self.ring.is_loaded() {
+            let loaded = tokio::time::timeout(self.config.timeout, self.ring.loaded());
+            loaded
+                .await
+                .map_err(|_| AuthError::Unavailable(Away::Keys))?;
         }
+        let (record, lease) = self
+            .ring
+            .find(&key, Timestamp::now())
+            .map_err(AuthError::Forbidden)?;
+        let scopes = self.scopes(record.scopes);
+        Ok(Session {
+            identity: Identity::of(Some(record.account), record.user, scopes),
+            credential: Credential::Key {
+                id: record.id,
+                lease,
+                expires_at: record.expires_at,
+            },
+        })
     }
 
-    /// Where scopes are not enforced every key may read, and may publish no more than before.
-    fn scopes(&self, record: &KeyRecord) -> Scopes {
-        match self.config.enforce_scopes {
-            true => record.scopes,
-            false => record.scopes.iter().chain([Scope::Read]).collect(),
+    /// Where scopes are not enforced everybody may read, and may publish no more than before.
+    fn scopes(&self, scopes: Scopes) -> Scopes {
+        match self.config.enforce_scopes || scopes.is_unrestricted() {
+            true => scopes,
+            false => scopes.with(Scope::Read),
         }
     }
 }
 
-impl Session {
-    fn anonymous() -> Self {
-        Session {
-            identity: Identity::Anonymous,
-            lease: None,
-            key_id: None,
-        }
-    }
+/// The token in `Bearer <token>`; the scheme is taken in any case (RFC 7235, section 2.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 fn given(credential: &Option<SecretString>) -> Option<&str> {
@@ -154,6 +166,7 @@ fn given(credential: &Option<SecretString>) -> Option<&str> {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use uuid::Uuid;
 
     fn config() -> AuthConfig {
         AuthConfig {
@@ -182,6 +195,7 @@ mod tests {
                 id: Uuid::from_u128(1),
                 name: None,
                 account: Uuid::from_u128(2).into(),
+                user: None,
                 scopes: [Scope::Receive].into_iter().collect(),
                 digest: key.digest(),
                 created_at: Timestamp::UNIX_EPOCH,
@@ -201,10 +215,11 @@ mod tests {
         fn ask(&self, config: AuthConfig, key: &str, bearer: &str) -> Result<Session, AuthError> {
             let credentials = Credentials {
                 api_key: Some(key.into()),
-                bearer: Some(bearer.into()),
+                authorization: Some(bearer.into()),
             };
-            let authenticator = Authenticator::new(config, self.ring.clone());
-            let answer = authenticator.authenticate(credentials).now_or_never();
+            let tokens = Tokens::default();
+            let authenticator = Authenticator::new(config, self.ring.clone(), tokens);
+            let answer = authenticator.authenticate(&credentials).now_or_never();
             answer.expect("nothing is awaited once the ring is loaded")
         }
     }
@@ -218,15 +233,14 @@ mod tests {
         let door = Door::new();
         let session = door.ask(config(), door.key.expose_secret(), "").unwrap();
         assert_eq!(session.identity.account(), Some(door.record.account));
-        assert_eq!(session.key_id, Some(door.record.id));
-        assert!(session.lease.is_some());
+        assert_eq!(session.credential.key_id(), Some(door.record.id));
     }
 
     #[test]
     fn nobody_and_who_brings_something_empty_are_anonymous() {
         let session = Door::new().ask(config(), "", "").unwrap();
-        assert_eq!(session.identity, Identity::Anonymous);
-        assert!(session.lease.is_none());
+        assert_eq!(session.identity, Identity::ANONYMOUS);
+        assert!(matches!(session.credential, Credential::None));
     }
 
     #[test]
@@ -237,11 +251,14 @@ mod tests {
             ..config()
         };
         let stranger = ApiKey::generate().unwrap().reveal(&blink());
-        for key in ["blink_", stranger.expose_secret()] {
+        for (key, reason) in [
+            ("blink_", Reason::MalformedKey),
+            (stranger.expose_secret(), Reason::UnknownKey),
+        ] {
             let answer = identity(door.ask(config(), key, ""));
-            assert_eq!(answer, Err(AuthError::Forbidden));
+            assert_eq!(answer, Err(AuthError::Forbidden(reason)));
             let answer = identity(door.ask(anonymous.clone(), key, ""));
-            assert_eq!(answer, Ok(Identity::Anonymous));
+            assert_eq!(answer, Ok(Identity::ANONYMOUS));
         }
     }
 
@@ -254,14 +271,21 @@ mod tests {
         };
         door.ring.replace([revoked], Timestamp::now());
         let answer = identity(door.ask(config(), door.key.expose_secret(), ""));
-        assert_eq!(answer, Err(AuthError::Forbidden));
+        assert_eq!(answer, Err(AuthError::Forbidden(Reason::RevokedKey)));
     }
 
     #[test]
     fn of_a_key_and_a_bearer_the_bearer_counts() {
         let door = Door::new();
-        let answer = identity(door.ask(config(), door.key.expose_secret(), "a.b.c"));
-        assert_eq!(answer, Err(AuthError::Forbidden));
+        for (authorization, reason) in [
+            ("Bearer a.b.c", Reason::UnknownIssuer),
+            ("a.b.c", Reason::NotBearer),
+            ("Bearer ", Reason::NotBearer),
+            ("Basic YTpi", Reason::NotBearer),
+        ] {
+            let answer = door.ask(config(), door.key.expose_secret(), authorization);
+            assert_eq!(identity(answer), Err(AuthError::Forbidden(reason)));
+        }
     }
 
     #[test]
@@ -272,34 +296,32 @@ mod tests {
             ..config()
         };
         let scopes = |config| match door.ask(config, door.key.expose_secret(), "") {
-            Ok(Session {
-                identity: Identity::Account { scopes, .. },
-                ..
-            }) => scopes,
+            Ok(session) => session.identity.scopes(),
             other => panic!("{other:?}"),
         };
         assert!(!scopes(config()).may_read());
         assert!(scopes(relaxed.clone()).may_read());
+        assert!(!scopes(relaxed.clone()).may_administer());
         assert!(!scopes(relaxed).may_publish());
     }
 
     #[tokio::test(start_paused = true)]
     async fn before_the_first_load_a_key_waits_and_is_then_sent_away_to_come_back() {
         let door = Door::new();
-        let authenticator = Authenticator::new(config(), Arc::default());
-        let credentials = || Credentials {
+        let authenticator = Authenticator::new(config(), Arc::default(), Tokens::default());
+        let credentials = Credentials {
             api_key: Some(door.key.clone()),
-            bearer: None,
+            authorization: None,
         };
-        let answer = authenticator.authenticate(credentials()).await;
-        assert_eq!(identity(answer), Err(AuthError::Unavailable));
+        let answer = authenticator.authenticate(&credentials).await;
+        assert_eq!(identity(answer), Err(AuthError::Unavailable(Away::Keys)));
 
         let load = async {
             tokio::task::yield_now().await;
             let records = [door.record.clone()];
             authenticator.ring.replace(records, Timestamp::now());
         };
-        let (answer, ()) = tokio::join!(authenticator.authenticate(credentials()), load);
+        let (answer, ()) = tokio::join!(authenticator.authenticate(&credentials), load);
         assert!(answer.is_ok());
     }
 
@@ -307,7 +329,7 @@ mod tests {
     fn what_somebody_brought_does_not_print() {
         let credentials = Credentials {
             api_key: Some("hush".into()),
-            bearer: Some("hush".into()),
+            authorization: Some("hush".into()),
         };
         assert!(!format!("{credentials:?}").contains("hush"));
     }

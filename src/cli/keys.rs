@@ -15,7 +15,7 @@ use super::table::table;
 use crate::auth::{ApiKey, KeyRecord, Scope};
 use crate::config::Settings;
 use crate::store::Store;
-use crate::topic::AccountId;
+use crate::topic::{AccountId, UserId};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -39,8 +39,11 @@ pub(super) struct Create {
     /// Whose key it is
     #[arg(long, value_name = "UUID", value_parser = account)]
     account: AccountId,
-    /// What it may be used for; may be given more than once. Both queries and myUpdates need read,
-    /// POST /v1/events needs publish
+    /// The rewards user that its owner is, too
+    #[arg(long, value_name = "ID", value_parser = user)]
+    user_id: Option<UserId>,
+    /// What it may be used for; may be given more than once. Queries, myUpdates and StatusUpdate need
+    /// read, POST /v1/events needs publish, and /v1/connections needs admin
     #[arg(long = "scope", value_name = "SCOPE", value_parser = scope(),
           ignore_case = true, default_values = ["read", "write"])]
     scopes: Vec<Scope>,
@@ -75,6 +78,7 @@ impl Create {
             id: Uuid::new_v4(),
             name: self.name,
             account: self.account,
+            user: self.user_id,
             scopes: self.scopes.into_iter().collect(),
             digest: key.digest(),
             created_at: now,
@@ -112,16 +116,18 @@ fn list(keys: &[KeyRecord], json: bool) -> anyhow::Result<()> {
     }
     let rows: Vec<_> = keys.iter().map(|key| as_row(key, now)).collect();
     let head = [
-        "ID", "NAME", "ACCOUNT", "SCOPES", "CREATED", "EXPIRES", "STATE",
+        "ID", "NAME", "ACCOUNT", "USER", "SCOPES", "CREATED", "EXPIRES", "STATE",
     ];
     print(&table(head, &rows))
 }
 
-fn as_row(key: &KeyRecord, now: Timestamp) -> [String; 7] {
+fn as_row(key: &KeyRecord, now: Timestamp) -> [String; 8] {
     [
         key.id.to_string(),
         key.name.clone().unwrap_or_else(|| "-".to_owned()),
         key.account.to_string(),
+        key.user
+            .map_or_else(|| "-".to_owned(), |user| user.to_string()),
         key.scopes.to_string(),
         date(key.created_at),
         key.expires_at.map_or_else(|| "never".to_owned(), date),
@@ -134,6 +140,7 @@ fn as_json(key: &KeyRecord, now: Timestamp) -> serde_json::Value {
         "id": key.id,
         "name": key.name,
         "account": key.account.to_string(),
+        "userId": key.user.map(UserId::get),
         "scopes": key.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(),
         "createdAt": date(key.created_at),
         "expiresAt": key.expires_at.map(date),
@@ -162,6 +169,10 @@ fn end(now: Timestamp, duration: Duration) -> anyhow::Result<Timestamp> {
     let duration = SignedDuration::try_from(duration).ok();
     let end = duration.and_then(|duration| now.checked_add(duration).ok());
     end.context("--expires-in: that is after the end of time")
+}
+
+fn user(text: &str) -> Result<UserId, &'static str> {
+    UserId::parse(text).ok_or("not a number from 1 to 2147483646")
 }
 
 fn account(text: &str) -> Result<AccountId, &'static str> {

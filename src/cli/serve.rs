@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::Directory;
-use crate::auth::{Authenticator, KeyRing};
+use crate::auth::{Authenticator, KeyRing, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::config::Settings;
 use crate::demo::{Demo, DemoInvoice};
@@ -81,7 +81,15 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         drain.begun.child_token(),
     ));
 
-    let routes = routes(&settings, &hub, &ring, directory, &metrics, &drain);
+    let routes = routes(
+        &settings,
+        &hub,
+        &ring,
+        directory,
+        &metrics,
+        &drain,
+        Tokens::default(),
+    );
     let accepting = tokio::spawn(listener::serve(
         listener,
         routes.router(),
@@ -168,16 +176,16 @@ fn routes(
     directory: Arc<Directory>,
     metrics: &Arc<Metrics>,
     drain: &Drain,
+    tokens: Tokens,
 ) -> Routes {
     let limits = &settings.limits;
-    let authenticator = Authenticator::new(settings.auth.clone(), ring.clone());
+    let authenticator = Authenticator::new(settings.auth.clone(), ring.clone(), tokens);
     let sources = Sources {
         hub: hub.clone(),
         directory,
         currencies: settings.prices.currencies.clone().into(),
         default_display_currency: settings.prices.default_display_currency,
         complete_when_final: settings.invoices.complete_when_final,
-        enforce_scopes: settings.auth.enforce_scopes,
     };
     let request_limits = RequestLimits {
         depth: limits.depth,

@@ -86,6 +86,7 @@ impl Event {
             }
             Topic::Account(_) => AccountUpdate::decode(body).map(Event::Account),
             Topic::Invoice(hash) => InvoiceUpdate::decode(hash, body).map(Event::Invoice),
+            Topic::Rewards(_) => Err(Cause::Meaning("not decoded yet".to_owned())),
         };
         event.map_err(|cause| Malformed {
             topic: topic.clone(),

@@ -58,8 +58,6 @@ pub struct Sources {
     pub default_display_currency: Currency,
     /// Whether an invoice's subscription completes once it is paid or has expired.
     pub complete_when_final: bool,
-    /// Whether `myUpdates` and queries ask for the scope `read`.
-    pub enforce_scopes: bool,
 }
 
 /// How large a request may be.

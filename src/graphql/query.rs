@@ -120,14 +120,12 @@ impl Query {
 /// What resolvers need, for whoever may query: a key without the scope `read` may not.
 fn permitted<'a>(ctx: &Context<'a>) -> Result<&'a Sources> {
     let sources = ctx.data::<Sources>()?;
-    match ctx.data::<Identity>()? {
-        Identity::Account { scopes, .. } if sources.enforce_scopes && !scopes.may_read() => {
-            Err(thrown(
-                "Not authorized: this key has not the scope `read`",
-                "NOT_AUTHORIZED",
-            ))
-        }
-        _ => Ok(sources),
+    match ctx.data::<Identity>()?.scopes().may_read() {
+        true => Ok(sources),
+        false => Err(thrown(
+            "Not authorized: this credential has not the scope `read`",
+            "NOT_AUTHORIZED",
+        )),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Subscription;
 /// runs as nobody: it can show no one what is another's.
 pub(super) fn scope_of(field: &str, identity: &Identity) -> Scope {
     match field {
-        "myUpdates" => Scope::Only(identity.clone()),
+        "myUpdates" => Scope::Only(identity.as_account()),
         _ => Scope::Everybody,
     }
 }
@@ -70,19 +70,15 @@ impl Subscription {
     ) -> async_graphql::Result<BoxStream<'static, MyUpdatesPayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let Identity::Account {
-            account: id,
-            scopes,
-        } = asking.identity
-        else {
+        let Some(id) = asking.identity.account() else {
             return Err(thrown(
                 "Not Authenticated for subscription",
                 "NOT_AUTHENTICATED",
             ));
         };
-        if sources.enforce_scopes && !scopes.may_read() {
+        if !asking.identity.scopes().may_read() {
             return Err(thrown(
-                "Not authorized: this key has not the scope `read`",
+                "Not authorized: this credential has not the scope `read`",
                 "NOT_AUTHORIZED",
             ));
         }

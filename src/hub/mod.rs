@@ -439,7 +439,7 @@ impl Hub {
         let heard = self.topics.heard();
         let invoices = heard.into_iter().filter_map(|topic| match topic {
             Topic::Invoice(hash) => Some(hash),
-            Topic::Price(_) | Topic::UserPrice(_) | Topic::Account(_) => None,
+            Topic::Price(_) | Topic::UserPrice(_) | Topic::Account(_) | Topic::Rewards(_) => None,
         });
         let invoices: Vec<_> = invoices.collect();
         for hash in &invoices {

@@ -15,7 +15,7 @@ use crate::topic::Topic;
 /// Who may share a rendering.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Everybody who asks the same. It runs as [`Identity::Anonymous`], so that a mistake here could
+    /// Everybody who asks the same. It runs as [`Identity::ANONYMOUS`], so that a mistake here could
     /// show nobody what is another's.
     Everybody,
     /// One identity's own.
@@ -26,7 +26,7 @@ impl Scope {
     /// As whom a rendering of this scope runs.
     pub fn runs_as(&self) -> Identity {
         match self {
-            Scope::Everybody => Identity::Anonymous,
+            Scope::Everybody => Identity::ANONYMOUS,
             Scope::Only(identity) => identity.clone(),
         }
     }

@@ -224,7 +224,7 @@ impl Topics {
     fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
         match topic {
             Topic::Price(_) | Topic::UserPrice(_) => told.at.elapsed() < self.prices_for,
-            Topic::Account(_) | Topic::Invoice(_) => true,
+            Topic::Account(_) | Topic::Invoice(_) | Topic::Rewards(_) => true,
         }
     }
 

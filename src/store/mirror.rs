@@ -110,8 +110,8 @@ impl Mirror {
 mod tests {
     use super::*;
     use crate::auth::{
-        ApiKey, AuthConfig, Authenticator, Credentials, Identity, KeyPrefix, KeyRecord, LeaseEnd,
-        OnBadCredentials, Session,
+        ApiKey, AuthConfig, Authenticator, Credentials, Identity, KeyPrefix, KeyRecord,
+        OnBadCredentials, Session, SessionEnd, Tokens,
     };
     use crate::store::StoreConfig;
     use std::time::Instant;
@@ -144,7 +144,7 @@ mod tests {
             };
             TwoProcesses {
                 other: Store::open(&config).unwrap(),
-                authenticator: Authenticator::new(auth, ring.clone()),
+                authenticator: Authenticator::new(auth, ring.clone(), Tokens::default()),
                 ring,
                 _cancel: cancel.drop_guard(),
                 _directory: directory,
@@ -157,6 +157,7 @@ mod tests {
                 id: Uuid::new_v4(),
                 name: None,
                 account: Uuid::new_v4().into(),
+                user: None,
                 scopes: Default::default(),
                 digest: key.digest(),
                 created_at: Timestamp::now(),
@@ -172,10 +173,10 @@ mod tests {
             loop {
                 let credentials = Credentials {
                     api_key: Some(key.reveal(&KeyPrefix::parse("blink").unwrap())),
-                    bearer: None,
+                    authorization: None,
                 };
-                let session = self.authenticator.authenticate(credentials).await.unwrap();
-                if session.identity != Identity::Anonymous {
+                let session = self.authenticator.authenticate(&credentials).await.unwrap();
+                if session.identity != Identity::ANONYMOUS {
                     return session;
                 }
                 tokio::task::yield_now().await;
@@ -188,11 +189,11 @@ mod tests {
         let two = TwoProcesses::start();
         two.ring.loaded().await;
         let (key, id) = two.add(None).await;
-        let mut lease = two.session(&key).await.lease.unwrap();
+        let mut lease = two.session(&key).await.credential;
 
         let revoked = Instant::now();
         two.other.revoke_key(id, Timestamp::now()).await.unwrap();
-        assert_eq!(lease.ended().await, LeaseEnd::Revoked);
+        assert_eq!(lease.ended().await, SessionEnd::KeyRevoked);
         assert!(revoked.elapsed() < Duration::from_secs(1));
     }
 
@@ -201,8 +202,8 @@ mod tests {
         let two = TwoProcesses::start();
         let end = Timestamp::now() + jiff::SignedDuration::from_secs(1);
         let (key, _) = two.add(Some(end)).await;
-        let mut lease = two.session(&key).await.lease.unwrap();
-        assert_eq!(lease.ended().await, LeaseEnd::Expired);
+        let mut lease = two.session(&key).await.credential;
+        assert_eq!(lease.ended().await, SessionEnd::KeyExpired);
         assert!(Timestamp::now() >= end);
     }
 }

@@ -184,12 +184,14 @@ fn readable<T>(records: Vec<(String, String)>, read: impl Fn(&str) -> Result<T, 
 mod tests {
     use super::*;
     use crate::auth::{ApiKey, KeyRecord, Scope};
+    use crate::topic::UserId;
 
     fn key() -> KeyRecord {
         KeyRecord {
             id: Uuid::new_v4(),
             name: Some("till".to_owned()),
             account: Uuid::new_v4().into(),
+            user: UserId::of_number(42),
             scopes: [Scope::Read, Scope::Write].into_iter().collect(),
             digest: ApiKey::generate().unwrap().digest(),
             created_at: Timestamp::now(),

@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::auth::{KeyDigest, KeyRecord, Scope};
-use crate::topic::AccountId;
+use crate::topic::{AccountId, UserId};
 
 #[derive(Deserialize, Serialize)]
 struct Form {
     id: Uuid,
     name: Option<String>,
     account: String,
+    /// Absent in the records of older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<i32>,
     /// Separated by spaces, as in tokens.
     scopes: String,
     /// In hex.
@@ -26,6 +29,7 @@ pub(super) fn write_key(key: &KeyRecord) -> String {
         id: key.id,
         name: key.name.clone(),
         account: key.account.to_string(),
+        user: key.user.map(UserId::get),
         scopes: key.scopes.to_string(),
         digest: key.digest.to_string(),
         created_at: key.created_at,
@@ -42,6 +46,10 @@ pub(super) fn read_key(json: &str) -> Result<KeyRecord, String> {
         id: form.id,
         name: form.name,
         account: AccountId::parse(&form.account).ok_or("account: not a UUID")?,
+        user: match form.user {
+            Some(user) => Some(UserId::of_number(user.into()).ok_or("user: out of range")?),
+            None => None,
+        },
         // A scope that we do not know makes the key unreadable: without it the set could become
         // empty, and an empty one is unrestricted.
         scopes: scopes

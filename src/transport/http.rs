@@ -84,15 +84,15 @@ pub async fn authenticate(
     };
     let credentials = Credentials {
         api_key: credential("x-api-key"),
-        bearer: credential("authorization"),
+        authorization: credential("authorization"),
     };
-    let (label, result) = match authenticator.authenticate(credentials).await {
+    let (label, result) = match authenticator.authenticate(&credentials).await {
         Ok(session) => (session.identity.kind(), Ok(session.identity)),
-        Err(AuthError::Forbidden) => (
+        Err(AuthError::Forbidden(_)) => (
             "forbidden",
             Err(refusal(StatusCode::UNAUTHORIZED, "Unauthorized")),
         ),
-        Err(AuthError::Unavailable) => {
+        Err(AuthError::Unavailable(_)) => {
             let words = "Credentials cannot be checked now, try again later";
             (
                 "unavailable",

@@ -103,7 +103,7 @@ async fn publish(
     let refuse =
         |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
     match authenticate(&routes.queries.authenticator, &headers, &routes.metrics).await {
-        Ok(identity) if identity.may_publish() => {}
+        Ok(identity) if identity.scopes().may_publish() => {}
         Ok(_) => {
             return refuse(
                 StatusCode::FORBIDDEN,

@@ -11,7 +11,7 @@ use axum::extract::ws::Message;
 use futures_util::{Sink, Stream};
 use insta::assert_snapshot;
 use tidings::accounts::Directory;
-use tidings::auth::{Authenticator, KeyRing};
+use tidings::auth::{Authenticator, KeyRing, Tokens};
 use tidings::bus::{Bus, MemoryBus};
 use tidings::config::Settings;
 use tidings::graphql::{Graphql, RequestLimits, Sources};
@@ -366,7 +366,6 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
         currencies: settings.prices.currencies.clone().into(),
         default_display_currency: settings.prices.default_display_currency,
         complete_when_final: settings.invoices.complete_when_final,
-        enforce_scopes: settings.auth.enforce_scopes,
     };
     let limits = RequestLimits {
         depth: settings.limits.depth,
@@ -375,7 +374,11 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
     };
     Arc::new(Server {
         graphql: Arc::new(Graphql::new(sources, limits)),
-        authenticator: Authenticator::new(settings.auth.clone(), Arc::<KeyRing>::default()),
+        authenticator: Authenticator::new(
+            settings.auth.clone(),
+            Arc::<KeyRing>::default(),
+            Tokens::default(),
+        ),
         limits: settings.limits.of_connection(),
         metrics,
         drain: CancellationToken::new(),

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use tidings::accounts::Directory;
 use tidings::auth::{
-    ApiKey, AuthConfig, AuthError, Authenticator, Credentials, KeyPrefix, KeyRecord, KeyRing,
-    OnBadCredentials, Scope,
+    ApiKey, AuthConfig, AuthError, Authenticator, Away, Credentials, KeyPrefix, KeyRecord, KeyRing,
+    OnBadCredentials, Scope, Tokens,
 };
 use tidings::store::{Store, refresh};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
     let prefix = KeyPrefix::parse("blink").unwrap();
     let credentials = || Credentials {
         api_key: Some(key.reveal(&prefix)),
-        bearer: None,
+        authorization: None,
     };
     let config = |timeout| AuthConfig {
         key_prefix: prefix.clone(),
@@ -60,9 +60,9 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
         timeout: Duration::from_millis(timeout),
     };
 
-    let impatient = Authenticator::new(config(1), ring.clone());
-    let refused = impatient.authenticate(credentials()).await.err();
-    assert_eq!(refused, Some(AuthError::Unavailable));
+    let impatient = Authenticator::new(config(1), ring.clone(), Tokens::default());
+    let refused = impatient.authenticate(&credentials()).await.err();
+    assert_eq!(refused, Some(AuthError::Unavailable(Away::Keys)));
 
     redis.restart().await;
     let record = KeyRecord {
@@ -70,10 +70,10 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
         ..record()
     };
     while store.add_key(&record).await.is_err() {}
-    let patient = Authenticator::new(config(60_000), ring);
+    let patient = Authenticator::new(config(60_000), ring, Tokens::default());
     // The first load may have been a moment before the key was added.
     let session = loop {
-        if let Ok(session) = patient.authenticate(credentials()).await {
+        if let Ok(session) = patient.authenticate(&credentials()).await {
             break session;
         }
         tokio::task::yield_now().await;
@@ -81,8 +81,8 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
 
     redis.kill();
     while store.version().await.is_ok() {}
-    assert!(patient.authenticate(credentials()).await.is_ok());
-    let mut lease = session.lease.unwrap();
+    assert!(patient.authenticate(&credentials()).await.is_ok());
+    let mut lease = session.credential;
     assert_eq!(lease.ended().now_or_never(), None, "it goes on");
 }
 
@@ -91,6 +91,7 @@ fn record() -> KeyRecord {
         id: Uuid::new_v4(),
         name: None,
         account: Uuid::new_v4().into(),
+        user: None,
         scopes: [Scope::Publish].into_iter().collect(),
         digest: ApiKey::generate().unwrap().digest(),
         created_at: Timestamp::now(),

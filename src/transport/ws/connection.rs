@@ -17,7 +17,7 @@ use super::close::Close;
 use super::graphql_transport_ws::{self as words, CONNECTION_ACK, ClientMessage};
 use super::heartbeat::{Beat, Heartbeat};
 use super::socket::{Socket, SocketError};
-use crate::auth::{AuthError, Authenticator, Credentials, Lease, LeaseEnd, Session};
+use crate::auth::{AuthError, Authenticator, Credential, Credentials, Session, SessionEnd};
 use crate::graphql::{Graphql, GraphqlError, Refusal, Request, errors_json};
 use crate::hub::{Frame, Membership, Outbox, OutboxLimits, Overflow};
 use crate::metrics::{Metrics, ResultLabel};
@@ -131,7 +131,7 @@ impl<S: Socket> Connection<S> {
     /// to say `connection_init` again is too much.
     async fn authenticate(&mut self, credentials: Credentials) -> Result<Session, Close> {
         let server = self.server.clone();
-        let mut check = pin!(server.authenticator.authenticate(credentials));
+        let mut check = pin!(server.authenticator.authenticate(&credentials));
         let result = loop {
             let message = tokio::select! {
                 biased;
@@ -147,13 +147,13 @@ impl<S: Socket> Connection<S> {
         };
         let (label, session) = match result {
             Ok(session) => {
-                if let Some(key) = session.key_id {
+                if let Some(key) = session.credential.key_id() {
                     tracing::Span::current().record("key", tracing::field::display(key));
                 }
                 (session.identity.kind(), Ok(session))
             }
-            Err(AuthError::Forbidden) => ("forbidden", Err(Close::Forbidden)),
-            Err(AuthError::Unavailable) => ("unavailable", Err(Close::Unavailable)),
+            Err(AuthError::Forbidden(_)) => ("forbidden", Err(Close::Forbidden)),
+            Err(AuthError::Unavailable(_)) => ("unavailable", Err(Close::Unavailable)),
         };
         server
             .metrics
@@ -183,7 +183,7 @@ impl<S: Socket> Connection<S> {
         let outbox = Outbox::new(limits.outbox, server.metrics.clone());
         let mut subscriptions = Subscriptions::new(outbox.clone());
         let mut frames = Vec::new();
-        let mut lease_end = pin!(lease_end(session.lease.clone()));
+        let mut lease_end = pin!(ended(session.credential.clone()));
         loop {
             tokio::select! {
                 biased;
@@ -394,13 +394,11 @@ fn read(message: Option<Result<Message, SocketError>>) -> Result<Option<ClientMe
 }
 
 /// Resolves when the credentials end; never for those that have no end.
-async fn lease_end(lease: Option<Lease>) -> Close {
-    match lease {
-        Some(mut lease) => match lease.ended().await {
-            LeaseEnd::Revoked => Close::KeyRevoked,
-            LeaseEnd::Expired => Close::KeyExpired,
-        },
-        None => std::future::pending().await,
+async fn ended(mut credential: Credential) -> Close {
+    match credential.ended().await {
+        SessionEnd::KeyRevoked => Close::KeyRevoked,
+        SessionEnd::KeyExpired => Close::KeyExpired,
+        SessionEnd::TokenExpired => Close::KeyExpired,
     }
 }
 

@@ -134,7 +134,7 @@ fn credentials(payload: Option<&RawValue>) -> Result<Credentials, Close> {
         if name.eq_ignore_ascii_case("x-api-key") {
             credentials.api_key = Some(SecretString::from(text()));
         } else if name.eq_ignore_ascii_case("authorization") {
-            credentials.bearer = Some(SecretString::from(text()));
+            credentials.authorization = Some(SecretString::from(text()));
         }
     }
     Ok(credentials)
@@ -280,7 +280,10 @@ mod tests {
             panic!("no init")
         };
         assert_eq!(credentials.api_key.unwrap().expose_secret(), "blink_x");
-        assert_eq!(credentials.bearer.unwrap().expose_secret(), "Bearer y");
+        assert_eq!(
+            credentials.authorization.unwrap().expose_secret(),
+            "Bearer y"
+        );
     }
 
     #[test]

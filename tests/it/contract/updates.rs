@@ -272,7 +272,7 @@ async fn a_key_that_may_not_read_has_no_updates() {
         .await;
     assert_eq!(
         client.text().await,
-        r#"{"id":"1","type":"next","payload":{"errors":[{"message":"Not authorized: this key has not the scope `read`","locations":[{"line":1,"column":16}],"path":["myUpdates"],"extensions":{"code":"NOT_AUTHORIZED"}}]}}"#
+        r#"{"id":"1","type":"next","payload":{"errors":[{"message":"Not authorized: this credential has not the scope `read`","locations":[{"line":1,"column":16}],"path":["myUpdates"],"extensions":{"code":"NOT_AUTHORIZED"}}]}}"#
     );
     assert_eq!(client.text().await, r#"{"id":"1","type":"complete"}"#);
 }

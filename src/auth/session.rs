@@ -1,0 +1,138 @@
+//! Who somebody is, for how long, and what ends it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::identity::Identity;
+use super::key_ring::{Lease, LeaseEnd};
+
+/// Who somebody is, and by what.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub identity: Identity,
+    pub credential: Credential,
+}
+
+/// What somebody is known by.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// Nothing was brought, or nothing that counts.
+    None,
+    Key {
+        /// For log lines and lists: never the key itself.
+        id: Uuid,
+        lease: Lease,
+        /// `None` for a key that lasts until it is revoked.
+        expires_at: Option<Timestamp>,
+    },
+    Token {
+        /// The claim `exp`.
+        expires_at: Timestamp,
+        /// When what the token opened is closed: after `exp` and the leeway, and a little later for
+        /// some than for others.
+        closes_at: Timestamp,
+    },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    KeyRevoked,
+    KeyExpired,
+    TokenExpired,
+}
+
+/// The clock may be set, or the machine may sleep: it is looked at again this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+impl Session {
+    /// Of nobody.
+    pub fn anonymous() -> Self {
+        Session {
+            identity: Identity::ANONYMOUS,
+            credential: Credential::None,
+        }
+    }
+}
+
+impl Credential {
+    /// The id of the key.
+    pub fn key_id(&self) -> Option<Uuid> {
+        match self {
+            Credential::Key { id, .. } => Some(*id),
+            Credential::None | Credential::Token { .. } => None,
+        }
+    }
+
+    /// Until when it is good, as far as is known now.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Credential::None => None,
+            Credential::Key { expires_at, .. } => *expires_at,
+            Credential::Token { expires_at, .. } => Some(*expires_at),
+        }
+    }
+
+    /// Returns when what it opened is to be closed, and why; never for what does not end. Cancel-safe.
+    pub async fn ended(&mut self) -> SessionEnd {
+        match self {
+            Credential::None => std::future::pending().await,
+            Credential::Key { lease, .. } => match lease.ended().await {
+                LeaseEnd::Revoked => SessionEnd::KeyRevoked,
+                LeaseEnd::Expired => SessionEnd::KeyExpired,
+            },
+            Credential::Token { closes_at, .. } => {
+                until(*closes_at).await;
+                SessionEnd::TokenExpired
+            }
+        }
+    }
+}
+
+/// Returns when the clock on the wall shows this time.
+async fn until(time: Timestamp) {
+    loop {
+        // An error is a time that has passed.
+        let left = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use jiff::SignedDuration;
+
+    fn token(closes_in: SignedDuration) -> Credential {
+        let now = Timestamp::now();
+        Credential::Token {
+            expires_at: now,
+            closes_at: now + closes_in,
+        }
+    }
+
+    #[test]
+    fn what_a_token_opened_is_open_until_its_time() {
+        let mut over = token(SignedDuration::from_millis(-1));
+        assert_eq!(over.ended().now_or_never(), Some(SessionEnd::TokenExpired));
+    }
+
+    #[tokio::test]
+    async fn what_a_token_opened_ends_at_its_time_and_not_before() {
+        let mut soon = token(SignedDuration::from_millis(50));
+        assert_eq!(soon.ended().now_or_never(), None);
+        assert_eq!(soon.ended().await, SessionEnd::TokenExpired);
+        assert_eq!(soon.ended().now_or_never(), Some(SessionEnd::TokenExpired));
+    }
+
+    #[test]
+    fn nobody_never_ends() {
+        assert_eq!(Credential::None.ended().now_or_never(), None);
+    }
+}
