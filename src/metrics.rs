@@ -12,14 +12,14 @@ use prometheus_client::registry::{Metric, Registry};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Open connections, by protocol.
-    pub connections: Family<ProtocolLabel, Gauge>,
+    /// Open connections, by protocol and kind of identity (`unknown` before the acknowledgement).
+    pub connections: Family<ConnectionLabel, Gauge>,
     /// Connections that ended, by the one reason that each has.
     pub closes: Family<ReasonLabel, Counter>,
     /// Upgrades refused because `limits.connections` are open.
     pub connections_refused: Counter,
-    /// Results of authentication: `anonymous`, `account`, `forbidden`, `unavailable`.
-    pub authentications: Family<ResultLabel, Counter>,
+    /// Checks of credentials: of what, with what result, and why where it is not `accepted`.
+    pub authentications: Family<AuthenticationLabel, Counter>,
     /// Running subscriptions.
     pub subscriptions: Gauge,
     /// Running shared operations: what is rendered, however many listen.
@@ -45,8 +45,9 @@ pub struct Metrics {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ProtocolLabel {
+pub struct ConnectionLabel {
     pub protocol: &'static str,
+    pub identity: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,8 +56,12 @@ pub struct ReasonLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ResultLabel {
+pub struct AuthenticationLabel {
+    /// `none`, `key` or `token`.
+    pub credential: &'static str,
+    /// `accepted`, `forbidden` or `unavailable`.
     pub result: &'static str,
+    pub reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -100,7 +105,7 @@ impl Default for Metrics {
             closes: counted.family("closes", "Ended connections by reason"),
             connections_refused: counted
                 .one("connections_refused", "Upgrades refused: too many open"),
-            authentications: counted.family("authentications", "Results of authentication"),
+            authentications: counted.family("authentications", "Checks of credentials"),
             subscriptions: counted.one("subscriptions", "Running subscriptions"),
             operations: counted.one("operations", "Running shared operations"),
             topics: counted.one("topics", "Topics that are listened to, or linger"),

@@ -26,6 +26,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::metrics::{AuthenticationLabel, Metrics};
+
 /// `[auth]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +55,7 @@ pub struct Authenticator {
     config: Arc<AuthConfig>,
     ring: Arc<KeyRing>,
     tokens: Tokens,
+    metrics: Arc<Metrics>,
 }
 
 /// What somebody brought. An empty credential is none.
@@ -65,12 +68,19 @@ pub struct Credentials {
 }
 
 impl Authenticator {
-    /// Checks against the keys of this ring, which something else keeps fresh, and against tokens.
-    pub fn new(config: AuthConfig, ring: Arc<KeyRing>, tokens: Tokens) -> Self {
+    /// Checks against the keys of this ring and of the issuers of tokens, which something else keeps
+    /// fresh.
+    pub fn new(
+        config: AuthConfig,
+        ring: Arc<KeyRing>,
+        tokens: Tokens,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Authenticator {
             config: Arc::new(config),
             ring,
             tokens,
+            metrics,
         }
     }
 
@@ -83,15 +93,12 @@ impl Authenticator {
             given(&credentials.authorization),
             given(&credentials.api_key),
         ) {
-            (None, None) => return Ok(Session::anonymous()),
-            (None, Some(key)) => self.by_api_key(key).await,
+            (None, None) => self.counted("none", Ok(Session::anonymous())),
+            (None, Some(key)) => self.counted("key", self.by_api_key(key).await),
             (Some(authorization), _) => self.by_token(authorization).await,
         };
         match (result, self.config.on_bad_credentials) {
-            (Err(AuthError::Forbidden(reason)), OnBadCredentials::Anonymous) => {
-                tracing::debug!(reason = reason.name(), "a bad credential counts as none");
-                Ok(Session::anonymous())
-            }
+            (Err(AuthError::Forbidden(_)), OnBadCredentials::Anonymous) => Ok(Session::anonymous()),
             (result, _) => result,
         }
     }
@@ -99,6 +106,10 @@ impl Authenticator {
     /// Who the bearer of a token is, whatever bad credentials count as. For those who have been let
     /// in, and bring a newer one.
     pub async fn by_token(&self, authorization: &str) -> Result<Session, AuthError> {
+        self.counted("token", self.by_bearer(authorization).await)
+    }
+
+    async fn by_bearer(&self, authorization: &str) -> Result<Session, AuthError> {
         let token = bearer(authorization).ok_or(AuthError::Forbidden(Reason::NotBearer))?;
         let checked = tokio::time::timeout(self.config.timeout, self.tokens.check(token)).await;
         let accepted = checked.unwrap_or(Err(AuthError::Unavailable(Away::Issuer)))?;
@@ -139,6 +150,31 @@ impl Authenticator {
                 expires_at: record.expires_at,
             },
         })
+    }
+
+    /// The same result, counted and logged.
+    fn counted(
+        &self,
+        credential: &'static str,
+        result: Result<Session, AuthError>,
+    ) -> Result<Session, AuthError> {
+        let (label, reason) = match &result {
+            Ok(_) => ("accepted", ""),
+            Err(error @ AuthError::Forbidden(_)) => ("forbidden", error.name()),
+            Err(error @ AuthError::Unavailable(_)) => ("unavailable", error.name()),
+        };
+        if let Err(error) = &result {
+            tracing::info!(credential, reason, "{label}: {error}");
+        }
+        self.metrics
+            .authentications
+            .get_or_create(&AuthenticationLabel {
+                credential,
+                result: label,
+                reason,
+            })
+            .inc();
+        result
     }
 
     /// Where scopes are not enforced everybody may read, and may publish no more than before.
@@ -218,7 +254,7 @@ mod tests {
                 authorization: Some(bearer.into()),
             };
             let tokens = Tokens::default();
-            let authenticator = Authenticator::new(config, self.ring.clone(), tokens);
+            let authenticator = Authenticator::new(config, self.ring.clone(), tokens, Arc::default());
             let answer = authenticator.authenticate(&credentials).now_or_never();
             answer.expect("nothing is awaited once the ring is loaded")
         }
@@ -308,7 +344,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn before_the_first_load_a_key_waits_and_is_then_sent_away_to_come_back() {
         let door = Door::new();
-        let authenticator = Authenticator::new(config(), Arc::default(), Tokens::default());
+        let authenticator = Authenticator::new(
+            config(),
+            Arc::default(),
+            Tokens::default(),
+            Arc::default(),
+        );
         let credentials = Credentials {
             api_key: Some(door.key.clone()),
             authorization: None,

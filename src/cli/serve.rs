@@ -179,7 +179,12 @@ fn routes(
     tokens: Tokens,
 ) -> Routes {
     let limits = &settings.limits;
-    let authenticator = Authenticator::new(settings.auth.clone(), ring.clone(), tokens);
+    let authenticator = Authenticator::new(
+        settings.auth.clone(),
+        ring.clone(),
+        tokens,
+        metrics.clone(),
+    );
     let sources = Sources {
         hub: hub.clone(),
         directory,

@@ -21,7 +21,11 @@ const BUS_KIND: &str = "bus.kind";
 const WITHOUT_DEFAULT: [&str; 2] = [BUS_URL, "redis.ca_file"];
 
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
-const MAY_BE_ZERO: [&str; 2] = ["hub.linger", "server.shutdown_grace"];
+const MAY_BE_ZERO: [&str; 3] = [
+    "hub.linger",
+    "limits.reconnect_jitter",
+    "server.shutdown_grace",
+];
 
 /// All layers, merged, with the origin of every setting.
 pub struct Layers {

@@ -87,6 +87,8 @@ pub struct LimitsConfig {
     pub outbox_frames: usize,
     pub outbox_bytes: usize,
     pub conflate_above: usize,
+    #[serde(with = "humantime_serde")]
+    pub reconnect_jitter: Duration,
     pub documents: usize,
 }
 
@@ -104,6 +106,7 @@ impl LimitsConfig {
                 bytes: self.outbox_bytes,
                 conflate_above: self.conflate_above,
             },
+            reconnect_jitter: self.reconnect_jitter,
         }
     }
 }

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
 
 use crate::auth::{AuthError, Authenticator, Credentials, Identity};
 use crate::graphql::{Graphql, GraphqlError, Request, refused_json};
-use crate::metrics::{Metrics, ResultLabel};
+use crate::metrics::Metrics;
 
 /// Answers queries.
 pub struct Queries {
@@ -31,7 +31,7 @@ impl Queries {
                 "Content-Type must be application/json",
             );
         }
-        let identity = match authenticate(&self.authenticator, headers, &self.metrics).await {
+        let identity = match authenticate(&self.authenticator, headers).await {
             Ok(identity) => identity,
             Err(response) => return response,
         };
@@ -74,7 +74,6 @@ pub fn how_to_ask() -> Response {
 pub async fn authenticate(
     authenticator: &Authenticator,
     headers: &HeaderMap,
-    metrics: &Metrics,
 ) -> Result<Identity, Response> {
     // A header that is not text is a wrong credential, not an absent one.
     let credential = |name: &str| {
@@ -86,25 +85,23 @@ pub async fn authenticate(
         api_key: credential("x-api-key"),
         authorization: credential("authorization"),
     };
-    let (label, result) = match authenticator.authenticate(&credentials).await {
-        Ok(session) => (session.identity.kind(), Ok(session.identity)),
-        Err(AuthError::Forbidden(_)) => (
-            "forbidden",
-            Err(refusal(StatusCode::UNAUTHORIZED, "Unauthorized")),
-        ),
+    match authenticator.authenticate(&credentials).await {
+        Ok(session) => Ok(session.identity),
+        Err(AuthError::Forbidden(_)) => {
+            let mut refused = refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
+            // RFC 9110, section 11.6.1: a 401 says how to do better.
+            let headers = refused.headers_mut();
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer"),
+            );
+            Err(refused)
+        }
         Err(AuthError::Unavailable(_)) => {
             let words = "Credentials cannot be checked now, try again later";
-            (
-                "unavailable",
-                Err(refusal(StatusCode::SERVICE_UNAVAILABLE, words)),
-            )
+            Err(refusal(StatusCode::SERVICE_UNAVAILABLE, words))
         }
-    };
-    metrics
-        .authentications
-        .get_or_create(&ResultLabel { result: label })
-        .inc();
-    result
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

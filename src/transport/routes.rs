@@ -102,7 +102,7 @@ async fn publish(
 ) -> Response {
     let refuse =
         |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
-    match authenticate(&routes.queries.authenticator, &headers, &routes.metrics).await {
+    match authenticate(&routes.queries.authenticator, &headers).await {
         Ok(identity) if identity.scopes().may_publish() => {}
         Ok(_) => {
             return refuse(

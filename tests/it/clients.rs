@@ -52,6 +52,17 @@ async fn graphql_ws_6_comes_back_after_a_restart() {
 }
 
 #[tokio::test]
+async fn graphql_ws_does_after_each_close_code_what_the_page_about_them_says() {
+    for version in ["5", "6"] {
+        let run = node("close_codes.mjs").arg(version).output();
+        let output = timeout(WHOLE_SCRIPT, run).await.expect("it ends in time");
+        let output = output.expect("node runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "graphql-ws {version}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn the_example_prints_prices_and_payments() {
     let server = demo().await;
     // From its standard input Node looks for packages where it is started: they need not be installed a second time.

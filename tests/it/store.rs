@@ -60,7 +60,7 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
         timeout: Duration::from_millis(timeout),
     };
 
-    let impatient = Authenticator::new(config(1), ring.clone(), Tokens::default());
+    let impatient = Authenticator::new(config(1), ring.clone(), Tokens::default(), Arc::default());
     let refused = impatient.authenticate(&credentials()).await.err();
     assert_eq!(refused, Some(AuthError::Unavailable(Away::Keys)));
 
@@ -70,7 +70,7 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
         ..record()
     };
     while store.add_key(&record).await.is_err() {}
-    let patient = Authenticator::new(config(60_000), ring, Tokens::default());
+    let patient = Authenticator::new(config(60_000), ring, Tokens::default(), Arc::default());
     // The first load may have been a moment before the key was added.
     let session = loop {
         if let Ok(session) = patient.authenticate(&credentials()).await {

@@ -2,24 +2,9 @@
 
 use std::borrow::Cow;
 
-/// Why a connection ended. What a client does next is what graphql-ws does with the code.
-///
-/// | reason | code | the client |
-/// |---|---|---|
-/// | `ByClient`, `Gone` | – | has left |
-/// | `Unresponsive` | – (1006) | comes back |
-/// | `GoingAway` | 1001 | comes back |
-/// | `ProtocolError` | 1002 | gives up |
-/// | `NotUtf8` | 1007 | gives up |
-/// | `MessageTooBig` | 1009 | gives up |
-/// | `TooSlow`, `Unavailable` | 1013 | comes back |
-/// | `InvalidMessage` | 4400 | gives up |
-/// | `Unauthorized` | 4401 | gives up |
-/// | `Forbidden`, `KeyRevoked`, `KeyExpired` | 4403 | comes back |
-/// | `SubprotocolNotAcceptable` | 4406 | gives up |
-/// | `InitTimeout` | 4408 | comes back |
-/// | `SubscriberExists` | 4409 | gives up |
-/// | `TooManyInits` | 4429 | gives up |
+use crate::registry::{BadConnectionId, GoodbyeCode, GoodbyeReason, TooMany};
+
+/// Why a connection ended. `docs/close-codes.md` is made from this, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Close {
     /// The client sent a close frame.
@@ -40,24 +25,46 @@ pub enum Close {
     TooSlow,
     /// Credentials cannot be checked now. Never a code that says that they are wrong.
     Unavailable,
+    /// The user or the key has as many connections as it may.
+    TooManyConnections(TooMany),
     /// Not a message of the protocol; says what is wrong with it.
     InvalidMessage(Cow<'static, str>),
     /// A subscribe before the acknowledgement.
     Unauthorized,
     /// Bad credentials.
     Forbidden,
+    /// A rewards user must name its connection, and nobody may name it so.
+    BadConnectionId(BadConnectionId),
     /// The key was good, and was revoked.
     KeyRevoked,
     /// The key was good, and has expired.
     KeyExpired,
+    /// The token was good, and has expired.
+    TokenExpired,
     /// The client did not offer `graphql-transport-ws`.
     SubprotocolNotAcceptable,
     /// No `connection_init` within `limits.init_timeout`.
     InitTimeout,
     /// A subscribe with an id that is in use.
     SubscriberExists(String),
+    /// The same client has come back, with the same `connection_id`.
+    Replaced,
     /// A second `connection_init`.
     TooManyInits,
+    /// Somebody who may closed it: `DELETE /v1/connections`.
+    ByOperator {
+        code: GoodbyeCode,
+        reason: Option<GoodbyeReason>,
+    },
+}
+
+/// What a client does next. What graphql-ws does, is meant: others copy it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It has left by itself.
+    HasLeft,
+    ComesBack,
+    GivesUp,
 }
 
 /// A close frame's payload is at most 125 bytes, two of which are the code (RFC 6455, section 5.5).
@@ -72,15 +79,32 @@ impl Close {
             Close::ProtocolError => 1002,
             Close::NotUtf8 => 1007,
             Close::MessageTooBig => 1009,
-            Close::TooSlow | Close::Unavailable => 1013,
+            Close::TooSlow | Close::Unavailable | Close::TooManyConnections(_) => 1013,
             Close::InvalidMessage(_) => 4400,
             Close::Unauthorized => 4401,
-            Close::Forbidden | Close::KeyRevoked | Close::KeyExpired => 4403,
+            Close::Forbidden
+            | Close::BadConnectionId(_)
+            | Close::KeyRevoked
+            | Close::KeyExpired
+            | Close::TokenExpired => 4403,
             Close::SubprotocolNotAcceptable => 4406,
             Close::InitTimeout => 4408,
             Close::SubscriberExists(_) => 4409,
+            Close::Replaced => 4410,
             Close::TooManyInits => 4429,
+            Close::ByOperator { code, .. } => code.number(),
         })
+    }
+
+    /// What a client does next.
+    pub fn next(&self) -> Next {
+        match self.code() {
+            None if *self == Close::Unresponsive => Next::ComesBack,
+            None => Next::HasLeft,
+            Some(1001 | 1006 | 1012 | 1013 | 1014) => Next::ComesBack,
+            Some(1000..=1999 | 4400 | 4401 | 4406 | 4409 | 4429 | 4500) => Next::GivesUp,
+            Some(_) => Next::ComesBack,
+        }
     }
 
     /// The words of the close frame, cut to what fits.
@@ -93,15 +117,24 @@ impl Close {
             Close::MessageTooBig => "Message too big".into(),
             Close::TooSlow => "Too slow: more is pending than this connection may have".into(),
             Close::Unavailable => "Credentials cannot be checked now, try again later".into(),
+            Close::TooManyConnections(TooMany::User) => "Too many connections of this user".into(),
+            Close::TooManyConnections(TooMany::Key) => "Too many connections with this key".into(),
             Close::InvalidMessage(what) => format!("Invalid message received: {what}").into(),
             Close::Unauthorized => "Unauthorized".into(),
             Close::Forbidden => "Forbidden".into(),
             Close::KeyRevoked => "API key revoked".into(),
             Close::KeyExpired => "API key expired".into(),
+            Close::TokenExpired => "Token expired".into(),
+            Close::BadConnectionId(bad) => bad.to_string().into(),
             Close::SubprotocolNotAcceptable => "Subprotocol not acceptable".into(),
             Close::InitTimeout => "Connection initialisation timeout".into(),
             Close::SubscriberExists(id) => format!("Subscriber for {id} already exists").into(),
+            Close::Replaced => "Replaced by a newer connection".into(),
             Close::TooManyInits => "Too many initialisation requests".into(),
+            Close::ByOperator { reason, .. } => match reason {
+                Some(reason) => reason.as_str().into(),
+                None => "Closed by an operator".into(),
+            },
         };
         cut(&reason, REASON_BYTES).to_owned()
     }
@@ -118,15 +151,21 @@ impl Close {
             Close::MessageTooBig => "message_too_big",
             Close::TooSlow => "too_slow",
             Close::Unavailable => "unavailable",
+            Close::TooManyConnections(TooMany::User) => "too_many_of_user",
+            Close::TooManyConnections(TooMany::Key) => "too_many_of_key",
             Close::InvalidMessage(_) => "invalid_message",
             Close::Unauthorized => "unauthorized",
             Close::Forbidden => "forbidden",
             Close::KeyRevoked => "key_revoked",
             Close::KeyExpired => "key_expired",
+            Close::TokenExpired => "token_expired",
+            Close::BadConnectionId(_) => "bad_connection_id",
             Close::SubprotocolNotAcceptable => "subprotocol_not_acceptable",
             Close::InitTimeout => "init_timeout",
             Close::SubscriberExists(_) => "subscriber_exists",
+            Close::Replaced => "replaced",
             Close::TooManyInits => "too_many_inits",
+            Close::ByOperator { .. } => "by_operator",
         }
     }
 }
@@ -139,6 +178,142 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    /// One of each kind, in the order in which people look them up.
+    fn every() -> Vec<Close> {
+        vec![
+            Close::ByClient,
+            Close::Gone,
+            Close::Unresponsive,
+            Close::GoingAway,
+            Close::ProtocolError,
+            Close::NotUtf8,
+            Close::MessageTooBig,
+            Close::TooSlow,
+            Close::Unavailable,
+            Close::TooManyConnections(TooMany::User),
+            Close::TooManyConnections(TooMany::Key),
+            Close::InvalidMessage("<what>".into()),
+            Close::Unauthorized,
+            Close::Forbidden,
+            Close::BadConnectionId(BadConnectionId::Missing),
+            Close::KeyRevoked,
+            Close::KeyExpired,
+            Close::TokenExpired,
+            Close::SubprotocolNotAcceptable,
+            Close::InitTimeout,
+            Close::SubscriberExists("<id>".to_owned()),
+            Close::Replaced,
+            Close::TooManyInits,
+            Close::ByOperator {
+                code: GoodbyeCode::Forbidden,
+                reason: None,
+            },
+        ]
+    }
+
+    fn when(close: &Close) -> &'static str {
+        match close {
+            Close::ByClient => "The client sent a close frame, which is answered.",
+            Close::Gone => "The socket ended without one.",
+            Close::Unresponsive => {
+                "No pong came within `limits.pong_timeout`. The socket is dropped; the client sees 1006."
+            }
+            Close::GoingAway => "The server stops. Another one takes the client.",
+            Close::ProtocolError => "What came is not WebSocket (RFC 6455).",
+            Close::NotUtf8 => "A text frame is not UTF-8.",
+            Close::MessageTooBig => "A message is over `limits.message_bytes`.",
+            Close::TooSlow => {
+                "More pends than `limits.outbox_frames` or `limits.outbox_bytes` allow, or a write took over `limits.write_timeout`."
+            }
+            Close::Unavailable => {
+                "The credentials cannot be checked now: the store of keys was not read yet, or the issuer of the token is away and its key is not known."
+            }
+            Close::TooManyConnections(TooMany::User) => {
+                "The rewards user has `limits.connections_per_user` connections."
+            }
+            Close::TooManyConnections(TooMany::Key) => {
+                "The API key has `limits.connections_per_key` connections."
+            }
+            Close::InvalidMessage(_) => "Not a message of the protocol. The reason says what is wrong.",
+            Close::Unauthorized => "A subscribe before the acknowledgement.",
+            Close::Forbidden => {
+                "Bad credentials. Why is in the log and in `tidings_authentications_total`; for a token, `tidings token check` says it."
+            }
+            Close::BadConnectionId(_) => {
+                "A rewards user brought no `connection_id`, or a bad one came: empty, longer than 128 characters, with control characters, or not a string. The reason says which."
+            }
+            Close::KeyRevoked => "The key was revoked while it was in use.",
+            Close::KeyExpired => "The key expired while it was in use.",
+            Close::TokenExpired => {
+                "The token's `exp`, `jwt.leeway` and up to `jwt.expiry_jitter` are over. Bring a newer token, or refresh in time."
+            }
+            Close::SubprotocolNotAcceptable => "The client did not offer `graphql-transport-ws`.",
+            Close::InitTimeout => "No `connection_init` within `limits.init_timeout`.",
+            Close::SubscriberExists(_) => "A subscribe with an id that is in use.",
+            Close::Replaced => {
+                "A newer connection of the same user, or of the same account, has the same `connection_id`: the client came back before its old socket was found dead. Two clients must not share one."
+            }
+            Close::TooManyInits => "A second `connection_init`.",
+            Close::ByOperator { .. } => {
+                "Somebody closed it: `tidings connections close`, `DELETE /v1/connections`. Code and reason may be chosen: 1001, 1012 or 1013 for a client that shall come back."
+            }
+        }
+    }
+
+    /// `docs/close-codes.md`
+    fn reference() -> String {
+        let mut page = "\
+# Why connections end
+
+Every connection ends for one reason. The client is told its code and words; the server logs the reason's name, and counts it
+in `tidings_closes_total{reason=\"…\"}`. Whether a client comes back by itself is what
+[graphql-ws](https://github.com/enisdenjo/graphql-ws) does with the code, which other clients copy; it waits longer from one
+attempt to the next. This page is held against the program by a test.
+
+| code | words | the client | reason | when |
+|---|---|---|---|---|
+"
+        .to_owned();
+        for close in every() {
+            let code = close
+                .code()
+                .map_or("–".to_owned(), |code| code.to_string());
+            let words = close.reason();
+            let next = match close.next() {
+                Next::HasLeft => "has left",
+                Next::ComesBack => "comes back",
+                Next::GivesUp => "gives up",
+            };
+            let (name, when) = (close.name(), when(&close));
+            page.push_str(&format!(
+                "| {code} | {words} | {next} | `{name}` | {when} |\n"
+            ));
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_about_close_codes_says_what_the_program_does() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/close-codes.md");
+        if std::env::var_os("TIDINGS_UPDATE_DOCS").is_some() {
+            std::fs::write(path, reference()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        let how = "TIDINGS_UPDATE_DOCS=1 cargo test --lib close_codes";
+        assert_eq!(page, reference(), "write it anew with {how}");
+    }
+
+    #[test]
+    fn the_page_leaves_no_reason_out() {
+        let source = include_str!("close.rs");
+        let names = source.split("pub fn name(").nth(1).unwrap();
+        let names = names.split("\n    }\n").next().unwrap();
+        let all: BTreeSet<_> = names.split('"').skip(1).step_by(2).collect();
+        let listed: BTreeSet<_> = every().iter().map(Close::name).collect();
+        assert_eq!(listed, all);
+    }
 
     #[test]
     fn a_reason_is_cut_at_123_bytes_on_the_boundary_of_a_character() {
@@ -159,5 +334,22 @@ mod tests {
             "Connection initialisation timeout"
         );
         assert_eq!(Close::TooManyInits.code(), Some(4429));
+    }
+
+    #[test]
+    fn what_a_client_does_next_is_what_graphql_ws_does() {
+        for close in every() {
+            let comes_back = close.next() == Next::ComesBack;
+            let code = close.code().unwrap_or(1006);
+            // Of its client.ts: codes below 2000 but for these are fatal, and so are some of its own.
+            let is_fatal = match code {
+                1000 | 1001 | 1005 | 1006 | 1012 | 1013 | 1014 => false,
+                1000..=1999 => true,
+                code => [4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500].contains(&code),
+            };
+            if close.next() != Next::HasLeft {
+                assert_eq!(comes_back, !is_fatal, "{close:?}");
+            }
+        }
     }
 }

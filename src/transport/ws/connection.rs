@@ -1,31 +1,36 @@
 //! The life of one socket: handshake, operation, end.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message};
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::close::Close;
-use super::graphql_transport_ws::{self as words, CONNECTION_ACK, ClientMessage};
+use super::graphql_transport_ws::{self as words, ClientMessage, SUBPROTOCOL};
+use super::handshake::Admitted;
 use super::heartbeat::{Beat, Heartbeat};
+use super::refresh::Refresh;
 use super::socket::{Socket, SocketError};
-use crate::auth::{AuthError, Authenticator, Credential, Credentials, Session, SessionEnd};
+use super::subscriptions::{Started, Subscriptions};
+use crate::auth::{Authenticator, Credential, Session, SessionEnd};
 use crate::graphql::{Graphql, GraphqlError, Refusal, Request, errors_json};
-use crate::hub::{Frame, Membership, Outbox, OutboxLimits, Overflow};
-use crate::metrics::{Metrics, ResultLabel};
+use crate::hub::{Frame, OutboxLimits, Overflow};
+use crate::metrics::{ConnectionLabel, Held, Metrics};
+use crate::registry::{Goodbye, Registered, Registry};
 
 /// What connections share.
 pub struct Server {
     pub graphql: Arc<Graphql>,
     pub authenticator: Authenticator,
+    pub registry: Arc<Registry>,
     pub limits: ConnectionLimits,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the process stops.
@@ -44,6 +49,16 @@ pub struct ConnectionLimits {
     pub write_timeout: Duration,
     pub subscriptions: usize,
     pub outbox: OutboxLimits,
+    /// Told to clients who ask: how long to wait at most, at random, before coming back.
+    pub reconnect_jitter: Duration,
+}
+
+/// Who is at the other end of a socket, before it has said anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// Of the connection: in log lines and lists.
+    pub id: Uuid,
+    pub address: IpAddr,
 }
 
 /// How long a client may take to answer a close frame.
@@ -52,35 +67,21 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// One client's socket, owned by one task: the socket, the timers and the subscriptions are its
 /// local variables. Its outbox alone is touched by others.
 pub struct Connection<S> {
-    socket: S,
-    server: Arc<Server>,
-}
-
-/// The subscriptions of a connection.
-struct Subscriptions {
-    outbox: Arc<Outbox>,
-    /// By the id that the client gave.
-    by_id: HashMap<String, u64>,
-    running: HashMap<u64, Running>,
-    starting: FuturesUnordered<BoxFuture<'static, Started>>,
-    /// Never used twice, so that what pends for an old one is not taken for a new one's.
-    next: u64,
-}
-
-struct Running {
-    id: String,
-    /// None while it is being started.
-    membership: Option<Membership>,
-}
-
-struct Started {
-    subscription: u64,
-    result: Result<Membership, Refusal>,
+    pub(super) socket: S,
+    pub(super) server: Arc<Server>,
+    pub(super) client: Client,
+    counted: Held,
 }
 
 impl<S: Socket> Connection<S> {
-    pub fn new(socket: S, server: Arc<Server>) -> Self {
-        Connection { socket, server }
+    pub fn new(socket: S, server: Arc<Server>, client: Client) -> Self {
+        let counted = count(&server.metrics, "unknown");
+        Connection {
+            socket,
+            server,
+            client,
+            counted,
+        }
     }
 
     /// Lives until the client goes, or a reason to end it comes up; says which.
@@ -97,104 +98,42 @@ impl<S: Socket> Connection<S> {
     }
 
     async fn live(&mut self) -> Result<Infallible, Close> {
-        let session = self.handshake().await?;
-        self.write([CONNECTION_ACK.to_owned()]).await?;
-        self.operate(session).await
+        let mut admitted = self.handshake().await?;
+        self.counted = count(&self.server.metrics, admitted.session.identity.kind());
+        self.write([std::mem::take(&mut admitted.ack)]).await?;
+        self.operate(admitted).await
     }
 
-    /// From the upgrade to an identity: waits for `connection_init`, then for its check.
-    async fn handshake(&mut self) -> Result<Session, Close> {
-        let limit = self.server.limits.init_timeout;
-        let credentials = timeout(limit, self.await_init())
-            .await
-            .unwrap_or(Err(Close::InitTimeout))?;
-        self.authenticate(credentials).await
-    }
-
-    async fn await_init(&mut self) -> Result<Credentials, Close> {
-        let drain = self.server.drain.clone();
-        loop {
-            let message = tokio::select! {
-                biased;
-                () = drain.cancelled() => return Err(Close::GoingAway),
-                message = self.receive() => message?,
-            };
-            match message {
-                Some(ClientMessage::ConnectionInit(credentials)) => return Ok(credentials),
-                Some(message) => self.on_early_message(message).await?,
-                None => {}
-            }
-        }
-    }
-
-    /// The client may still speak while its credentials are checked: to subscribe then is too early,
-    /// to say `connection_init` again is too much.
-    async fn authenticate(&mut self, credentials: Credentials) -> Result<Session, Close> {
-        let server = self.server.clone();
-        let mut check = pin!(server.authenticator.authenticate(&credentials));
-        let result = loop {
-            let message = tokio::select! {
-                biased;
-                () = server.drain.cancelled() => return Err(Close::GoingAway),
-                result = &mut check => break result,
-                message = self.receive() => message?,
-            };
-            match message {
-                Some(ClientMessage::ConnectionInit(_)) => return Err(Close::TooManyInits),
-                Some(message) => self.on_early_message(message).await?,
-                None => {}
-            }
-        };
-        let (label, session) = match result {
-            Ok(session) => {
-                if let Some(key) = session.credential.key_id() {
-                    tracing::Span::current().record("key", tracing::field::display(key));
-                }
-                (session.identity.kind(), Ok(session))
-            }
-            Err(AuthError::Forbidden(_)) => ("forbidden", Err(Close::Forbidden)),
-            Err(AuthError::Unavailable(_)) => ("unavailable", Err(Close::Unavailable)),
-        };
-        server
-            .metrics
-            .authentications
-            .get_or_create(&ResultLabel { result: label })
-            .inc();
-        session
-    }
-
-    async fn on_early_message(&mut self, message: ClientMessage) -> Result<(), Close> {
-        match message {
-            ClientMessage::Subscribe { .. } => Err(Close::Unauthorized),
-            ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
-            ClientMessage::ConnectionInit(_)
-            | ClientMessage::Complete { .. }
-            | ClientMessage::Pong => Ok(()),
-        }
-    }
-
-    /// The drain and the end of the credentials go first, then the client, then the clock, then what
-    /// has started, then results: however many results are ready, none of the others waits for more
-    /// than one write of them. Everything that is awaited here is cancel-safe.
-    async fn operate(&mut self, session: Session) -> Result<Infallible, Close> {
+    /// The drain, the end of the credentials and who may close it go first, then the client, then the
+    /// clock, then what has started or was checked, then results: however many results are ready, none
+    /// of the others waits for more than one write of them. Everything that is awaited here is
+    /// cancel-safe.
+    async fn operate(&mut self, admitted: Admitted) -> Result<Infallible, Close> {
+        let Admitted {
+            mut session,
+            registered,
+            outbox,
+            ..
+        } = admitted;
         let server = self.server.clone();
         let limits = &server.limits;
         let mut heartbeat = Heartbeat::new(limits.ping_interval);
-        let outbox = Outbox::new(limits.outbox, server.metrics.clone());
         let mut subscriptions = Subscriptions::new(outbox.clone());
+        let mut refresh = Refresh::default();
         let mut frames = Vec::new();
-        let mut lease_end = pin!(ended(session.credential.clone()));
+        let mut credential_end = pin!(credential_end(session.credential.clone()));
         loop {
             tokio::select! {
                 biased;
                 () = server.drain.cancelled() => return Err(Close::GoingAway),
-                end = &mut lease_end => return Err(end),
+                close = &mut credential_end => return Err(close),
+                goodbye = registered.told_to_go() => return Err(goodbye.into()),
                 message = self.socket.next() => {
                     if let Some(Ok(Message::Pong(_))) = message {
-                        heartbeat.ponged(limits.ping_interval);
+                        self.on_pong(&mut heartbeat, &registered);
                     }
                     if let Some(message) = read(message)? {
-                        self.on_message(message, &session, &mut subscriptions).await?;
+                        self.on_message(message, &session, &mut subscriptions, &mut refresh).await?;
                     }
                 }
                 beat = heartbeat.due() => match beat {
@@ -204,12 +143,28 @@ impl<S: Socket> Connection<S> {
                     }
                     Beat::Silence => return Err(Close::Unresponsive),
                 },
+                result = refresh.checked() => {
+                    let (refreshed, newer) = refresh.decide(result, &session);
+                    if let Some(newer) = newer {
+                        registered.set_credential(&newer.identity, newer.credential.key_id());
+                        credential_end.set(self::credential_end(newer.credential.clone()));
+                        session = newer;
+                    }
+                    self.write([words::refreshed(&refreshed)]).await?;
+                }
                 Some(started) = subscriptions.starting.next() => self.on_started(started, &mut subscriptions).await?,
                 taken = outbox.take(&mut frames) => {
                     taken.map_err(|Overflow| Close::TooSlow)?;
                     self.send_results(&mut frames, &mut subscriptions).await?;
                 }
             }
+            registered.set_subscriptions(subscriptions.count());
+        }
+    }
+
+    fn on_pong(&self, heartbeat: &mut Heartbeat, registered: &Registered) {
+        if let Some(round_trip) = heartbeat.ponged(self.server.limits.ping_interval) {
+            registered.set_round_trip(round_trip);
         }
     }
 
@@ -218,6 +173,7 @@ impl<S: Socket> Connection<S> {
         message: ClientMessage,
         session: &Session,
         subscriptions: &mut Subscriptions,
+        refresh: &mut Refresh,
     ) -> Result<(), Close> {
         match message {
             ClientMessage::ConnectionInit(_) => Err(Close::TooManyInits),
@@ -229,7 +185,20 @@ impl<S: Socket> Connection<S> {
                 Ok(())
             }
             ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
+            ClientMessage::Refresh(authorization) => self.refresh(authorization, refresh).await,
             ClientMessage::Pong => Ok(()),
+        }
+    }
+
+    /// Newer credentials are checked beside everything else: an issuer may have to be asked.
+    async fn refresh(
+        &mut self,
+        authorization: SecretString,
+        refresh: &mut Refresh,
+    ) -> Result<(), Close> {
+        match refresh.begin(self.server.authenticator.clone(), authorization) {
+            Ok(()) => Ok(()),
+            Err(busy) => self.write([words::refreshed(&busy)]).await,
         }
     }
 
@@ -240,17 +209,12 @@ impl<S: Socket> Connection<S> {
         session: &Session,
         subscriptions: &mut Subscriptions,
     ) -> Result<(), Close> {
-        if subscriptions.by_id.contains_key(&id) {
+        if subscriptions.has(&id) {
             return Err(Close::SubscriberExists(id));
         }
         let limit = self.server.limits.subscriptions;
         // What the client has ended may still be starting.
-        if subscriptions
-            .running
-            .len()
-            .max(subscriptions.starting.len())
-            >= limit
-        {
+        if subscriptions.load() >= limit {
             let message = format!("A connection may have {limit} subscriptions at a time");
             let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
             return self
@@ -291,23 +255,22 @@ impl<S: Socket> Connection<S> {
             subscription,
             result,
         } = started;
-        match (subscriptions.running.get_mut(&subscription), result) {
-            // The client has ended it meanwhile: the membership is dropped, and what pends with it.
-            (None, _) => Ok(()),
-            (Some(running), Ok(membership)) => {
-                running.membership = Some(membership);
-                Ok(())
+        let refusal = match result {
+            Ok(membership) => {
+                subscriptions.runs(subscription, membership);
+                return Ok(());
             }
-            (Some(_), Err(refusal)) => {
-                let id = subscriptions.forget(subscription);
-                match refusal {
-                    Refusal::Error(errors) => self.write([words::error(&id, &errors)]).await,
-                    Refusal::Result(payload) => {
-                        let envelope = words::envelope(subscription, &id);
-                        let next = format!("{}{payload}{}", envelope.before, envelope.after);
-                        self.write([next, envelope.complete.into_string()]).await
-                    }
-                }
+            Err(refusal) => refusal,
+        };
+        let Some(id) = subscriptions.forget(subscription) else {
+            return Ok(());
+        };
+        match refusal {
+            Refusal::Error(errors) => self.write([words::error(&id, &errors)]).await,
+            Refusal::Result(payload) => {
+                let envelope = words::envelope(subscription, &id);
+                let next = format!("{}{payload}{}", envelope.before, envelope.after);
+                self.write([next, envelope.complete.into_string()]).await
             }
         }
     }
@@ -319,15 +282,13 @@ impl<S: Socket> Connection<S> {
         subscriptions: &mut Subscriptions,
     ) -> Result<(), Close> {
         for ended in frames.iter().filter_map(|frame| frame.ends) {
-            if subscriptions.running.contains_key(&ended) {
-                subscriptions.forget(ended);
-            }
+            subscriptions.forget(ended);
         }
         self.write(frames.drain(..).map(|frame| frame.text)).await
     }
 
     /// The next message of the protocol; `None` for a frame that is none of its. Cancel-safe.
-    async fn receive(&mut self) -> Result<Option<ClientMessage>, Close> {
+    pub(super) async fn receive(&mut self) -> Result<Option<ClientMessage>, Close> {
         let message = self.socket.next().await;
         read(message)
     }
@@ -341,7 +302,7 @@ impl<S: Socket> Connection<S> {
             .map_err(Close::from)
     }
 
-    async fn write(&mut self, texts: impl IntoIterator<Item = String>) -> Result<(), Close> {
+    pub(super) async fn write(&mut self, texts: impl IntoIterator<Item = String>) -> Result<(), Close> {
         let socket = &mut self.socket;
         let written = async {
             for text in texts {
@@ -394,54 +355,26 @@ fn read(message: Option<Result<Message, SocketError>>) -> Result<Option<ClientMe
 }
 
 /// Resolves when the credentials end; never for those that have no end.
-async fn ended(mut credential: Credential) -> Close {
+async fn credential_end(mut credential: Credential) -> Close {
     match credential.ended().await {
         SessionEnd::KeyRevoked => Close::KeyRevoked,
         SessionEnd::KeyExpired => Close::KeyExpired,
-        SessionEnd::TokenExpired => Close::KeyExpired,
+        SessionEnd::TokenExpired => Close::TokenExpired,
     }
 }
 
-impl Subscriptions {
-    fn new(outbox: Arc<Outbox>) -> Self {
-        Subscriptions {
-            outbox,
-            by_id: HashMap::new(),
-            running: HashMap::new(),
-            starting: FuturesUnordered::new(),
-            next: 0,
+fn count(metrics: &Metrics, identity: &'static str) -> Held {
+    Held::new(&metrics.connections.get_or_create(&ConnectionLabel {
+        protocol: SUBPROTOCOL,
+        identity,
+    }))
+}
+
+impl From<Goodbye> for Close {
+    fn from(goodbye: Goodbye) -> Self {
+        match goodbye {
+            Goodbye::Replaced => Close::Replaced,
+            Goodbye::Closed { code, reason } => Close::ByOperator { code, reason },
         }
-    }
-
-    fn reserve(&mut self, id: &str) -> u64 {
-        self.next += 1;
-        self.by_id.insert(id.to_owned(), self.next);
-        self.running.insert(
-            self.next,
-            Running {
-                id: id.to_owned(),
-                membership: None,
-            },
-        );
-        self.next
-    }
-
-    /// The client's `complete`: nothing more is sent for this id, and it is free again. An unknown
-    /// id is not an error: client and server may complete at the same time.
-    fn end(&mut self, id: &str) {
-        if let Some(subscription) = self.by_id.remove(id) {
-            self.running.remove(&subscription);
-            self.outbox.forget(subscription);
-        }
-    }
-
-    /// Forgets a subscription that has ended here, and gives back its id.
-    fn forget(&mut self, subscription: u64) -> String {
-        let running = self
-            .running
-            .remove(&subscription)
-            .expect("it was just looked up");
-        self.by_id.remove(&running.id);
-        running.id
     }
 }

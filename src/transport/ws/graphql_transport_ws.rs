@@ -2,15 +2,19 @@
 //!
 //! The text of the protocol is `PROTOCOL.md` of <https://github.com/enisdenjo/graphql-ws>.
 
+use std::collections::BTreeMap;
+
 use async_graphql::Variables;
+use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::close::Close;
 use crate::auth::Credentials;
 use crate::graphql::Request;
 use crate::hub::Envelope;
+use crate::registry::{BadConnectionId, ConnectionId};
 
 /// The subprotocol, as it is spelled in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -18,7 +22,7 @@ pub const SUBPROTOCOL: &str = "graphql-transport-ws";
 /// What a client says.
 #[derive(Debug)]
 pub enum ClientMessage {
-    ConnectionInit(Credentials),
+    ConnectionInit(Init),
     Subscribe {
         id: String,
         request: Request,
@@ -28,11 +32,52 @@ pub enum ClientMessage {
     },
     /// With its payload, as the client wrote it.
     Ping(Option<String>),
+    /// A ping whose payload has an `Authorization`: newer credentials, in the middle of the
+    /// conversation. An extension of ours; to servers that do not know it, it is a ping.
+    Refresh(SecretString),
     Pong,
 }
 
-/// `{"type":"connection_ack"}`
-pub(super) const CONNECTION_ACK: &str = r#"{"type":"connection_ack"}"#;
+/// The payload of `connection_init`.
+#[derive(Debug, Default)]
+pub struct Init {
+    pub credentials: Credentials,
+    /// `connection_id`
+    pub connection_id: Option<Result<ConnectionId, BadConnectionId>>,
+    /// `"connection_info": true`: the client wants to be told what was made of its credentials.
+    pub wants_info: bool,
+}
+
+/// The payload of an acknowledgement, for those who asked for one.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConnectionInfo<'a> {
+    pub(super) connection_id: &'a str,
+    /// In Unix seconds; `null` for what does not end by itself.
+    pub(super) expires_at: Option<i64>,
+    /// None is without restriction.
+    pub(super) scopes: Vec<&'static str>,
+    pub(super) ping_interval_ms: u64,
+    pub(super) reconnect_jitter_ms: u64,
+}
+
+/// What a pong says to newer credentials.
+#[derive(Debug)]
+pub(super) enum Refreshed {
+    Authenticated { expires_at: Option<Timestamp> },
+    Not { reason: &'static str },
+}
+
+/// `{"type":"connection_ack"}`, with what the client asked to be told: others expect no payload.
+pub(super) fn connection_ack(info: Option<&ConnectionInfo<'_>>) -> String {
+    match info {
+        Some(info) => {
+            let info = serde_json::to_string(info).expect("it is JSON");
+            format!(r#"{{"type":"connection_ack","payload":{info}}}"#)
+        }
+        None => r#"{"type":"connection_ack"}"#.to_owned(),
+    }
+}
 
 /// Reads a text frame. What is not a message of the protocol closes the connection with 4400.
 pub fn decode(frame: &str) -> Result<ClientMessage, Close> {
@@ -67,7 +112,7 @@ pub fn decode(frame: &str) -> Result<ClientMessage, Close> {
         None => return Err(invalid("`type` is missing")),
     };
     match kind.as_str() {
-        "connection_init" => Ok(ClientMessage::ConnectionInit(credentials(message.payload)?)),
+        "connection_init" => Ok(ClientMessage::ConnectionInit(init(message.payload)?)),
         "subscribe" => Ok(ClientMessage::Subscribe {
             id: id(message.id)?,
             request: request(message.payload)?,
@@ -77,9 +122,10 @@ pub fn decode(frame: &str) -> Result<ClientMessage, Close> {
         }),
         "ping" => {
             let payload = object_or_nothing(message.payload, "ping")?;
-            Ok(ClientMessage::Ping(
-                payload.map(|payload| payload.get().to_owned()),
-            ))
+            Ok(match payload.and_then(authorization) {
+                Some(authorization) => ClientMessage::Refresh(authorization),
+                None => ClientMessage::Ping(payload.map(|payload| payload.get().to_owned())),
+            })
         }
         "pong" => object_or_nothing(message.payload, "pong").map(|_| ClientMessage::Pong),
         "connection_ack" | "next" | "error" => {
@@ -100,6 +146,24 @@ pub(super) fn pong(payload: Option<&str>) -> String {
     }
 }
 
+/// The pong to a ping with newer credentials.
+pub(super) fn refreshed(refreshed: &Refreshed) -> String {
+    match refreshed {
+        Refreshed::Authenticated { expires_at } => {
+            let expires_at = expires_at.map_or("null".to_owned(), |at| at.as_second().to_string());
+            pong(Some(&format!(
+                r#"{{"authenticated":true,"expiresAt":{expires_at}}}"#
+            )))
+        }
+        Refreshed::Not { reason } => {
+            let reason = serde_json::to_string(reason).expect("a string is JSON");
+            pong(Some(&format!(
+                r#"{{"authenticated":false,"reason":{reason}}}"#
+            )))
+        }
+    }
+}
+
 /// What goes around the results of the subscription with this id.
 pub(super) fn envelope(subscription: u64, id: &str) -> Envelope {
     let id = serde_json::to_string(id).expect("a string is JSON");
@@ -117,27 +181,62 @@ pub(super) fn error(id: &str, errors: &str) -> String {
     format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#)
 }
 
-/// Credentials in the payload of `connection_init`. Names of keys are taken in any case.
-fn credentials(payload: Option<&RawValue>) -> Result<Credentials, Close> {
-    let mut credentials = Credentials::default();
+/// The payload of `connection_init`. Names of keys are taken in any case; those that say nothing here
+/// are the client's own affair.
+fn init(payload: Option<&RawValue>) -> Result<Init, Close> {
+    let mut init = Init::default();
     let Some(payload) = object_or_nothing(payload, "connection_init")? else {
-        return Ok(credentials);
+        return Ok(init);
     };
-    let entries: std::collections::BTreeMap<String, &RawValue> =
-        serde_json::from_str(payload.get()).map_err(|_| invalid("not JSON"))?;
+    let entries = entries(payload).ok_or_else(|| invalid("not JSON"))?;
     for (name, value) in entries {
-        // A credential that is not a string is a wrong one, not an absent one.
-        let text = || match serde_json::from_str::<Option<String>>(value.get()) {
-            Ok(text) => text.unwrap_or_default(),
-            Err(_) => value.get().to_owned(),
-        };
         if name.eq_ignore_ascii_case("x-api-key") {
-            credentials.api_key = Some(SecretString::from(text()));
+            init.credentials.api_key = Some(secret(value));
         } else if name.eq_ignore_ascii_case("authorization") {
-            credentials.authorization = Some(SecretString::from(text()));
+            init.credentials.authorization = Some(secret(value));
+        } else if name.eq_ignore_ascii_case("connection_id") {
+            init.connection_id = connection_id(value);
+        } else if name.eq_ignore_ascii_case("connection_info") {
+            init.wants_info = value.get() == "true";
         }
     }
-    Ok(credentials)
+    Ok(init)
+}
+
+/// The `Authorization` in the payload of a ping. Most have none, and are not read.
+fn authorization(payload: &RawValue) -> Option<SecretString> {
+    let is_likely = payload
+        .get()
+        .as_bytes()
+        .windows("authorization".len())
+        .any(|bytes| bytes.eq_ignore_ascii_case(b"authorization"));
+    if !is_likely {
+        return None;
+    }
+    let found = entries(payload)?
+        .into_iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    found.map(|(_, value)| secret(value))
+}
+
+fn entries(payload: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(payload.get()).ok()
+}
+
+/// A credential. One that is not a string is a wrong one, not an absent one.
+fn secret(value: &RawValue) -> SecretString {
+    match serde_json::from_str::<Option<String>>(value.get()) {
+        Ok(text) => text.unwrap_or_default().into(),
+        Err(_) => value.get().into(),
+    }
+}
+
+/// `null` is none.
+fn connection_id(value: &RawValue) -> Option<Result<ConnectionId, BadConnectionId>> {
+    match serde_json::from_str::<Option<String>>(value.get()) {
+        Ok(text) => text.map(|text| ConnectionId::parse(&text)),
+        Err(_) => Some(Err(BadConnectionId::NotAString)),
+    }
 }
 
 fn request(payload: Option<&RawValue>) -> Result<Request, Close> {
@@ -232,6 +331,81 @@ mod tests {
         }
     }
 
+    fn init(frame: &str) -> Init {
+        match decode(frame) {
+            Ok(ClientMessage::ConnectionInit(init)) => init,
+            other => panic!("{frame} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_connection_is_read_or_what_is_wrong_with_it() {
+        let given = |payload: &str| {
+            let frame = format!(r#"{{"type":"connection_init","payload":{payload}}}"#);
+            let given = init(&frame).connection_id;
+            given.map(|given| given.map(|id| id.to_string()))
+        };
+        assert_eq!(given("{}"), None);
+        assert_eq!(given(r#"{"connection_id":null}"#), None);
+        let tab = given(r#"{"connection_id":"tab-1"}"#);
+        assert_eq!(tab, Some(Ok("tab-1".to_owned())));
+        let seven = given(r#"{"connection_id":7}"#);
+        assert_eq!(seven, Some(Err(BadConnectionId::NotAString)));
+        let empty = given(r#"{"connection_id":""}"#);
+        assert_eq!(empty, Some(Err(BadConnectionId::Empty)));
+    }
+
+    #[test]
+    fn what_was_made_of_the_credentials_is_told_to_who_asks_alone() {
+        assert_eq!(connection_ack(None), r#"{"type":"connection_ack"}"#);
+        let wants = |payload: &str| {
+            let frame = format!(r#"{{"type":"connection_init","payload":{payload}}}"#);
+            init(&frame).wants_info
+        };
+        assert!(wants(r#"{"connection_info":true}"#));
+        assert!(!wants(r#"{"connection_info":false}"#));
+        assert!(!wants(r#"{"connection_info":"yes"}"#));
+        assert!(!wants("{}"));
+        let info = ConnectionInfo {
+            connection_id: "tab-1",
+            expires_at: Some(1_700_000_000),
+            scopes: vec!["read"],
+            ping_interval_ms: 12_000,
+            reconnect_jitter_ms: 5_000,
+        };
+        insta::assert_snapshot!(connection_ack(Some(&info)), @r#"{"type":"connection_ack","payload":{"connectionId":"tab-1","expiresAt":1700000000,"scopes":["read"],"pingIntervalMs":12000,"reconnectJitterMs":5000}}"#);
+    }
+
+    #[test]
+    fn a_ping_with_an_authorization_brings_newer_credentials() {
+        for name in ["Authorization", "authorization", "AUTHORIZATION"] {
+            let frame = format!(r#"{{"type":"ping","payload":{{"{name}":"Bearer y"}}}}"#);
+            match decode(&frame) {
+                Ok(ClientMessage::Refresh(given)) => assert_eq!(given.expose_secret(), "Bearer y"),
+                other => panic!("{frame} gave {other:?}"),
+            }
+        }
+        for payload in [
+            r#"{"n":1}"#,
+            r#"{"my":"authorization"}"#,
+            r#"{"deep":{"Authorization":"Bearer y"}}"#,
+        ] {
+            let frame = format!(r#"{{"type":"ping","payload":{payload}}}"#);
+            match decode(&frame) {
+                Ok(ClientMessage::Ping(Some(echoed))) => assert_eq!(echoed, payload),
+                other => panic!("{frame} gave {other:?}"),
+            }
+        }
+        let good = Refreshed::Authenticated {
+            expires_at: Some(Timestamp::from_second(1_700_000_000).unwrap()),
+        };
+        insta::assert_snapshot!(refreshed(&good), @r#"{"type":"pong","payload":{"authenticated":true,"expiresAt":1700000000}}"#);
+        let bad = Refreshed::Not {
+            reason: "Forbidden",
+        };
+        insta::assert_snapshot!(refreshed(&bad), @r#"{"type":"pong","payload":{"authenticated":false,"reason":"Forbidden"}}"#);
+    }
+
     #[test]
     fn what_is_wrong_with_a_message_is_said() {
         insta::assert_snapshot!(refusal("hello"), @"not JSON");
@@ -276,9 +450,7 @@ mod tests {
     #[test]
     fn credentials_are_taken_from_the_payload() {
         let frame = r#"{"type":"connection_init","payload":{"X-API-KEY":"blink_x","authorization":"Bearer y"}}"#;
-        let Ok(ClientMessage::ConnectionInit(credentials)) = decode(frame) else {
-            panic!("no init")
-        };
+        let Init { credentials, .. } = init(frame);
         assert_eq!(credentials.api_key.unwrap().expose_secret(), "blink_x");
         assert_eq!(
             credentials.authorization.unwrap().expose_secret(),
@@ -288,11 +460,8 @@ mod tests {
 
     #[test]
     fn a_credential_that_is_not_a_string_is_not_an_absent_one() {
-        let Ok(ClientMessage::ConnectionInit(credentials)) =
-            decode(r#"{"type":"connection_init","payload":{"X-API-KEY":7}}"#)
-        else {
-            panic!("no init")
-        };
+        let Init { credentials, .. } =
+            init(r#"{"type":"connection_init","payload":{"X-API-KEY":7}}"#);
         assert_eq!(credentials.api_key.unwrap().expose_secret(), "7");
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) enum Heartbeat {
     PingAt(Instant),
-    PongBy(Instant),
+    PongBy { pinged: Instant, by: Instant },
 }
 
 /// What is to be done when a wait is over.
@@ -32,8 +32,8 @@ impl Heartbeat {
                 tokio::time::sleep_until(*at).await;
                 Beat::Ping
             }
-            Heartbeat::PongBy(at) => {
-                tokio::time::sleep_until(*at).await;
+            Heartbeat::PongBy { by, .. } => {
+                tokio::time::sleep_until(*by).await;
                 Beat::Silence
             }
         }
@@ -41,13 +41,17 @@ impl Heartbeat {
 
     /// A ping was sent.
     pub(super) fn pinged(&mut self, patience: Duration) {
-        *self = Heartbeat::PongBy(Instant::now() + patience);
+        let pinged = Instant::now();
+        let by = pinged + patience;
+        *self = Heartbeat::PongBy { pinged, by };
     }
 
-    /// A pong came; one that nobody asked for changes nothing.
-    pub(super) fn ponged(&mut self, interval: Duration) {
-        if let Heartbeat::PongBy(_) = self {
-            *self = Heartbeat::new(interval);
-        }
+    /// A pong came: the time since its ping. One that nobody asked for changes nothing.
+    pub(super) fn ponged(&mut self, interval: Duration) -> Option<Duration> {
+        let Heartbeat::PongBy { pinged, .. } = *self else {
+            return None;
+        };
+        *self = Heartbeat::new(interval);
+        Some(pinged.elapsed())
     }
 }

@@ -3,11 +3,14 @@
 mod close;
 mod connection;
 mod graphql_transport_ws;
+mod handshake;
 mod heartbeat;
+mod refresh;
 mod socket;
+mod subscriptions;
 
-pub use self::close::Close;
-pub use self::connection::{Connection, ConnectionLimits, Server};
+pub use self::close::{Close, Next};
+pub use self::connection::{Client, Connection, ConnectionLimits, Server};
 pub use self::graphql_transport_ws::SUBPROTOCOL;
 pub use self::socket::{Socket, SocketError};
 
@@ -24,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::metrics::{Held, ProtocolLabel, ReasonLabel};
+use crate::metrics::ReasonLabel;
 
 /// Takes upgrades, up to a limit.
 pub struct Upgrades {
@@ -82,19 +85,19 @@ impl Upgrades {
         let is_acceptable = upgrade.selected_protocol().is_some();
         let server = self.server.clone();
         let token = self.open.token();
-        let id = uuid::Uuid::new_v4().simple();
+        let client = Client {
+            id: uuid::Uuid::new_v4(),
+            address,
+        };
+        let id = client.id.simple();
         let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
         upgrade
             .on_upgrade(move |socket| {
                 async move {
                     let _counted = (permit, token);
-                    let label = ProtocolLabel {
-                        protocol: SUBPROTOCOL,
-                    };
-                    let _open = Held::new(&server.metrics.connections.get_or_create(&label));
                     let since = Instant::now();
                     let metrics = server.metrics.clone();
-                    let connection = Connection::new(socket::of_axum(socket), server);
+                    let connection = Connection::new(socket::of_axum(socket), server, client);
                     let close = if is_acceptable {
                         connection.run().await
                     } else {

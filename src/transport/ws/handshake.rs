@@ -1,0 +1,141 @@
+//! From the upgrade to an acknowledgement: who is there, and may it come in.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::close::Close;
+use super::connection::{Client, Connection, Server};
+use super::graphql_transport_ws::{
+    self as words, ClientMessage, ConnectionInfo, Init, Refreshed, SUBPROTOCOL, connection_ack,
+};
+use super::socket::Socket;
+use crate::auth::{AuthError, Scope, Session};
+use crate::hub::Outbox;
+use crate::registry::{BadConnectionId, ConnectionId, Newcomer, Registered};
+
+/// Who was let in.
+pub(super) struct Admitted {
+    pub(super) session: Session,
+    pub(super) registered: Registered,
+    pub(super) outbox: Arc<Outbox>,
+    /// What to say to it.
+    pub(super) ack: String,
+}
+
+impl<S: Socket> Connection<S> {
+    /// Waits for `connection_init`, then for its check.
+    pub(super) async fn handshake(&mut self) -> Result<Admitted, Close> {
+        let limit = self.server.limits.init_timeout;
+        let init = timeout(limit, self.await_init())
+            .await
+            .unwrap_or(Err(Close::InitTimeout))?;
+        let (server, client) = (self.server.clone(), self.client);
+        self.attend(admit(&server, client, init)).await?
+    }
+
+    async fn await_init(&mut self) -> Result<Init, Close> {
+        let drain = self.server.drain.clone();
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = drain.cancelled() => return Err(Close::GoingAway),
+                message = self.receive() => message?,
+            };
+            match message {
+                Some(ClientMessage::ConnectionInit(init)) => return Ok(init),
+                Some(message) => self.on_early_message(message).await?,
+                None => {}
+            }
+        }
+    }
+
+    /// The client may still speak while its credentials are checked: to subscribe then is too early,
+    /// to say `connection_init` again is too much.
+    async fn attend<T>(&mut self, check: impl Future<Output = T>) -> Result<T, Close> {
+        let drain = self.server.drain.clone();
+        let mut check = pin!(check);
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = drain.cancelled() => return Err(Close::GoingAway),
+                result = &mut check => return Ok(result),
+                message = self.receive() => message?,
+            };
+            match message {
+                Some(ClientMessage::ConnectionInit(_)) => return Err(Close::TooManyInits),
+                Some(message) => self.on_early_message(message).await?,
+                None => {}
+            }
+        }
+    }
+
+    async fn on_early_message(&mut self, message: ClientMessage) -> Result<(), Close> {
+        match message {
+            ClientMessage::Subscribe { .. } => Err(Close::Unauthorized),
+            ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
+            ClientMessage::Refresh(_) => {
+                let reason = "Not acknowledged yet";
+                self.write([words::refreshed(&Refreshed::Not { reason })])
+                    .await
+            }
+            ClientMessage::ConnectionInit(_)
+            | ClientMessage::Complete { .. }
+            | ClientMessage::Pong => Ok(()),
+        }
+    }
+}
+
+async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, Close> {
+    let session = server.authenticator.authenticate(&init.credentials).await;
+    let session = session.map_err(|error| match error {
+        AuthError::Forbidden(_) => Close::Forbidden,
+        AuthError::Unavailable(_) => Close::Unavailable,
+    })?;
+    if let Some(key) = session.credential.key_id() {
+        tracing::Span::current().record("key", tracing::field::display(key));
+    }
+    let outbox = Outbox::new(server.limits.outbox, server.metrics.clone());
+    let newcomer = Newcomer {
+        id: client.id,
+        connection_id: connection_id(init.connection_id, session.identity.user().is_some())
+            .map_err(Close::BadConnectionId)?,
+        identity: session.identity.clone(),
+        key: session.credential.key_id(),
+        protocol: SUBPROTOCOL,
+        address: client.address,
+        outbox: outbox.clone(),
+    };
+    let registered = server.registry.register(newcomer).await;
+    let registered = registered.map_err(Close::TooManyConnections)?;
+    let info = init.wants_info.then(|| ConnectionInfo {
+        connection_id: registered.connection_id().as_str(),
+        expires_at: session.credential.expires_at().map(|at| at.as_second()),
+        scopes: session.identity.scopes().iter().map(Scope::as_str).collect(),
+        ping_interval_ms: server.limits.ping_interval.as_millis() as u64,
+        reconnect_jitter_ms: server.limits.reconnect_jitter.as_millis() as u64,
+    });
+    let ack = connection_ack(info.as_ref());
+    Ok(Admitted {
+        session,
+        registered,
+        outbox,
+        ack,
+    })
+}
+
+/// What the connection is called. A rewards user must say so; all others are given a name if they
+/// bring none, as nothing is as good as none.
+fn connection_id(
+    given: Option<Result<ConnectionId, BadConnectionId>>,
+    is_required: bool,
+) -> Result<ConnectionId, BadConnectionId> {
+    match given {
+        Some(Err(BadConnectionId::Empty)) if !is_required => Ok(ConnectionId::generate()),
+        Some(given) => given,
+        None if is_required => Err(BadConnectionId::Missing),
+        None => Ok(ConnectionId::generate()),
+    }
+}
