@@ -25,6 +25,7 @@
 //! * [`auth`] turns credentials into an identity, and says what it may hear;
 //! * [`store`] keeps keys and accounts, in SQLite or in Redis;
 //! * [`hub`] hands each event to the operations that wait for it;
+//! * [`registry`] knows every connection of the fleet, and tells those to go that are to;
 //! * [`graphql`] turns a request into an operation, and an event into a result;
 //! * [`ingest`] takes events over HTTP.
 //!
@@ -61,6 +62,8 @@ pub mod auth;
 pub mod store;
 
 pub mod hub;
+
+pub mod registry;
 
 pub mod graphql;
 

@@ -103,6 +103,11 @@ impl Outbox {
         self.put(envelope.subscription, Policy::Every, frame);
     }
 
+    /// How many bytes wait to be sent.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending().bytes
+    }
+
     /// Throws away what is pending for a subscription that its client has ended.
     pub fn forget(&self, subscription: u64) {
         let mut pending = self.pending();

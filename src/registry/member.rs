@@ -1,0 +1,183 @@
+//! A connection of this node.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::connection_id::ConnectionId;
+use super::goodbye::Goodbye;
+use super::listed::{Figures, Listed, Who};
+use crate::hub::Outbox;
+
+/// What is known of one connection of this node. Shared by the registry and the connection's own
+/// guard, so that its figures are told without a lock.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: Uuid,
+    pub(super) connection_id: ConnectionId,
+    protocol: &'static str,
+    address: IpAddr,
+    since: Timestamp,
+    outbox: Arc<Outbox>,
+    subscriptions: AtomicUsize,
+    /// In microseconds, up to more than an hour; [`NEVER`] while no ping was answered.
+    round_trip: AtomicU32,
+    /// What the others of the fleet were told last: see [`Member::drifted`].
+    told: AtomicU32,
+    goodbye: OnceLock<Goodbye>,
+    /// Wakes the one who waits for `goodbye`.
+    sent_away: Notify,
+}
+
+const NEVER: u32 = u32::MAX;
+
+impl Member {
+    pub(super) fn new(
+        id: Uuid,
+        connection_id: ConnectionId,
+        protocol: &'static str,
+        address: IpAddr,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        Member {
+            id,
+            connection_id,
+            protocol,
+            address,
+            since: Timestamp::now(),
+            outbox,
+            subscriptions: AtomicUsize::new(0),
+            round_trip: AtomicU32::new(NEVER),
+            told: AtomicU32::new(0),
+            goodbye: OnceLock::new(),
+            sent_away: Notify::new(),
+        }
+    }
+
+    pub(super) fn set_subscriptions(&self, count: usize) {
+        self.subscriptions.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_round_trip(&self, time: Duration) {
+        let microseconds = u32::try_from(time.as_micros()).unwrap_or(NEVER - 1);
+        let microseconds = microseconds.min(NEVER - 1);
+        self.round_trip.store(microseconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let round_trip = match self.round_trip.load(Ordering::Relaxed) {
+            NEVER => None,
+            microseconds => Some(Duration::from_micros(microseconds.into())),
+        };
+        Figures {
+            subscriptions: self.subscriptions.load(Ordering::Relaxed),
+            round_trip,
+            bytes_queued: self.outbox.pending_bytes(),
+        }
+    }
+
+    /// Whether its figures are others than when this was asked last, as far as it matters to
+    /// somebody who looks at them: the exact number of subscriptions, and the magnitudes of the rest.
+    pub(super) fn drifted(&self) -> bool {
+        let figures = self.figures();
+        let magnitude = |value: u128| u128::BITS - value.leading_zeros();
+        // From 4 ms on: below that a round trip is short, whatever it is.
+        let round_trip = figures.round_trip.unwrap_or_default().as_millis() >> 2;
+        let subscriptions = u32::try_from(figures.subscriptions).unwrap_or(u32::MAX);
+        let seen = u32::from(figures.round_trip.is_some());
+        let now = subscriptions
+            .wrapping_shl(16)
+            .wrapping_add(magnitude(round_trip) << 9)
+            .wrapping_add(magnitude(figures.bytes_queued as u128 >> 10) << 1)
+            .wrapping_add(seen);
+        self.told.swap(now, Ordering::Relaxed) != now
+    }
+
+    pub(super) fn listed(&self, who: Who, node: &Arc<str>) -> Listed {
+        Listed {
+            id: self.id,
+            connection_id: self.connection_id.clone(),
+            who,
+            protocol: self.protocol.into(),
+            address: self.address,
+            since: self.since,
+            figures: self.figures(),
+            node: node.clone(),
+        }
+    }
+
+    /// When it was registered, by this node's clock: microseconds since 1970.
+    pub(super) fn since_microseconds(&self) -> u64 {
+        u64::try_from(self.since.as_microsecond()).unwrap_or_default()
+    }
+
+    /// Tells it to go. What it was told first stands.
+    pub(super) fn send_away(&self, goodbye: Goodbye) {
+        if self.goodbye.set(goodbye).is_ok() {
+            self.sent_away.notify_one();
+        }
+    }
+
+    /// Waits until it is told to go. Cancel-safe.
+    pub(super) async fn told_to_go(&self) -> Goodbye {
+        loop {
+            let sent_away = self.sent_away.notified();
+            if let Some(goodbye) = self.goodbye.get() {
+                return goodbye.clone();
+            }
+            sent_away.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::OutboxLimits;
+
+    fn member() -> Member {
+        let limits = OutboxLimits {
+            frames: 1,
+            bytes: 1,
+            conflate_above: 1,
+        };
+        let outbox = Outbox::new(limits, Arc::default());
+        let name = ConnectionId::generate();
+        Member::new(Uuid::new_v4(), name, "p", [127, 0, 0, 1].into(), outbox)
+    }
+
+    #[test]
+    fn only_what_matters_to_a_reader_of_lists_has_drifted() {
+        let member = member();
+        assert!(!member.drifted());
+        member.set_subscriptions(1);
+        assert!(member.drifted());
+        assert!(!member.drifted());
+        let round_trip = |time| {
+            member.set_round_trip(Duration::from_millis(time));
+            member.drifted()
+        };
+        assert!(round_trip(1), "the first");
+        assert!(!round_trip(3));
+        assert!(round_trip(30));
+        assert!(!round_trip(31));
+        assert!(round_trip(300));
+    }
+
+    #[tokio::test]
+    async fn what_it_was_told_first_stands() {
+        let member = member();
+        member.send_away(Goodbye::Replaced);
+        member.send_away(Goodbye::Closed {
+            code: Default::default(),
+            reason: None,
+        });
+        assert_eq!(member.told_to_go().await, Goodbye::Replaced);
+        assert_eq!(member.told_to_go().await, Goodbye::Replaced);
+    }
+}

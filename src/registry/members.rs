@@ -1,0 +1,373 @@
+//! The connections of this node, and how many there are of whom.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::connection_id::ConnectionId;
+use super::filter::Filter;
+use super::goodbye::Goodbye;
+use super::listed::{Owner, Who};
+use super::member::Member;
+use super::{RegistryLimits, TooMany};
+use crate::topic::UserId;
+
+/// The connections of this node. Whoever changes it holds a lock; nothing here waits.
+///
+/// A connection that was told to go is none of them any more, whatever its task still has to do: it
+/// takes nobody's place.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    by_id: HashMap<Uuid, (Arc<Member>, Who)>,
+    names: HashMap<Name, Holder>,
+    users: HashMap<UserId, usize>,
+    keys: HashMap<Uuid, usize>,
+    changes: Changes,
+}
+
+/// What a connection is known by in all of the fleet: one at a time has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Name {
+    pub(super) owner: Owner,
+    pub(super) connection_id: ConnectionId,
+}
+
+/// Who has a name on this node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder {
+    pub(super) id: Uuid,
+    /// Its place in the order of all who ever took a name; `None` until the fleet has given it one.
+    pub(super) turn: Option<Turn>,
+    /// The newest on another node that has taken this name.
+    rival: Turn,
+}
+
+/// The later somebody took a name, the higher: microseconds since 1970 by the clock of Redis, and
+/// never the same twice.
+pub(super) type Turn = u64;
+
+/// Something that is told to the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Fact {
+    Connection(Uuid),
+    User(UserId),
+    Key(Uuid),
+    Name(Name),
+}
+
+/// What a fact has come to.
+#[derive(Debug)]
+pub(super) enum Truth {
+    /// There is no such connection, nobody of the user, nobody with the name.
+    Nothing,
+    Connection(Arc<Member>, Who),
+    Count(usize),
+    Held {
+        turn: Turn,
+        key: Option<Uuid>,
+    },
+}
+
+/// Whom a newcomer took the place of, on this node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Replaced {
+    pub(super) of_the_same_user: bool,
+    pub(super) of_the_same_key: bool,
+}
+
+/// What the fleet has not been told yet. `Off` without a fleet.
+#[derive(Debug, Default)]
+enum Changes {
+    #[default]
+    Off,
+    Some(HashSet<Fact>),
+    /// Too many to remember each, or the fleet has forgotten everything.
+    All,
+}
+
+/// Facts that are remembered one by one. Above that telling everything anew is as good.
+const CHANGES: usize = 100_000;
+
+impl Members {
+    /// The same, but remembering what changes, for whoever tells it to a fleet.
+    pub(super) fn of_a_fleet() -> Self {
+        Members {
+            changes: Changes::Some(HashSet::new()),
+            ..Members::default()
+        }
+    }
+
+    /// Lets a newcomer in, in the place of the one with the same name.
+    pub(super) fn enter(
+        &mut self,
+        member: &Arc<Member>,
+        who: Who,
+        limits: &RegistryLimits,
+    ) -> Result<Replaced, TooMany> {
+        let name = name(member, &who);
+        let holder = name.as_ref().and_then(|name| self.names.get(name));
+        let held = holder.and_then(|holder| self.by_id.get(&holder.id));
+        let replaced = Replaced {
+            of_the_same_user: held.is_some_and(|(_, held)| held.user == who.user),
+            of_the_same_key: held.is_some_and(|(_, held)| held.key == who.key),
+        };
+        let is_full = |count: usize, limit: usize, is_replaced: bool| {
+            count.saturating_sub(usize::from(is_replaced)) >= limit
+        };
+        let of_user = who.user.map_or(0, |user| self.of_user(user));
+        if who.user.is_some() && is_full(of_user, limits.per_user, replaced.of_the_same_user) {
+            return Err(TooMany::User);
+        }
+        let of_key = who.key.map_or(0, |key| self.of_key(key));
+        if who.key.is_some() && is_full(of_key, limits.per_key, replaced.of_the_same_key) {
+            return Err(TooMany::Key);
+        }
+        if let Some(old) = holder.map(|holder| holder.id) {
+            self.send_away(old, Goodbye::Replaced);
+        }
+        self.by_id.insert(member.id, (member.clone(), who));
+        self.changes.add(|| Fact::Connection(member.id));
+        self.count_in(&who);
+        if let Some(name) = name {
+            let holder = Holder {
+                id: member.id,
+                turn: None,
+                rival: 0,
+            };
+            self.names.insert(name, holder);
+        }
+        Ok(replaced)
+    }
+
+    /// Forgets a connection; one that is forgotten already is no error.
+    pub(super) fn leave(&mut self, id: Uuid) -> Option<Arc<Member>> {
+        let (member, who) = self.by_id.remove(&id)?;
+        self.changes.add(|| Fact::Connection(id));
+        self.count_out(&who);
+        if let Some(name) = name(&member, &who)
+            && self.names.get(&name).is_some_and(|holder| holder.id == id)
+        {
+            self.names.remove(&name);
+            self.changes.add(|| Fact::Name(name));
+        }
+        Some(member)
+    }
+
+    /// Forgets a connection, and tells it to go.
+    pub(super) fn send_away(&mut self, id: Uuid, goodbye: Goodbye) {
+        if let Some(member) = self.leave(id) {
+            member.send_away(goodbye);
+        }
+    }
+
+    /// Tells all that the filter picks to go, and how many they were.
+    pub(super) fn send_away_all(&mut self, filter: &Filter, goodbye: &Goodbye) -> usize {
+        let picked: Vec<_> = self
+            .iter()
+            .filter(|(member, who)| filter.picks(member.id, &member.connection_id, who))
+            .map(|(member, _)| member.id)
+            .collect();
+        for id in &picked {
+            self.send_away(*id, goodbye.clone());
+        }
+        picked.len()
+    }
+
+    /// Whose a connection is from now on. The account and the user stay: only the key may change.
+    pub(super) fn set_key(&mut self, id: Uuid, key: Option<Uuid>) {
+        let Some((_, who)) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        let before = *who;
+        who.key = key;
+        let now = *who;
+        if before == now {
+            return;
+        }
+        self.count_out(&before);
+        self.count_in(&now);
+        self.changes.add(|| Fact::Connection(id));
+        let member = self.by_id.get(&id).map(|(member, _)| member);
+        if let Some(name) = member.and_then(|member| name(member, &now)) {
+            self.changes.add(|| Fact::Name(name));
+        }
+    }
+
+    /// Notes the place that the fleet has given to one who took a name.
+    pub(super) fn take_turn(&mut self, name: &Name, id: Uuid, turn: Turn) {
+        let Some(holder) = self.names.get_mut(name) else {
+            return;
+        };
+        // Two of one node may have been given their places in the other order: the name's is the
+        // higher one, whoever of them has it.
+        let before = holder.turn.unwrap_or_default();
+        if holder.id == id || holder.turn.is_some() {
+            holder.turn = Some(turn.max(before));
+        }
+        let is_older = holder.turn.is_some_and(|turn| turn < holder.rival);
+        let holder = holder.id;
+        self.changes.add(|| Fact::Name(name.clone()));
+        if is_older {
+            self.send_away(holder, Goodbye::Replaced);
+        }
+    }
+
+    /// Another node's connection has taken a name: ours goes, unless it took it later.
+    pub(super) fn give_way(&mut self, name: &Name, id: Uuid, turn: Turn) {
+        let Some(holder) = self.names.get_mut(name) else {
+            return;
+        };
+        if holder.id == id {
+            return;
+        }
+        holder.rival = holder.rival.max(turn);
+        let is_older = holder.turn.is_some_and(|own| own < turn);
+        let holder = holder.id;
+        if is_older {
+            self.send_away(holder, Goodbye::Replaced);
+        }
+    }
+
+    /// How many there are of a user.
+    pub(super) fn of_user(&self, user: UserId) -> usize {
+        self.users.get(&user).copied().unwrap_or_default()
+    }
+
+    /// How many there are with a key.
+    pub(super) fn of_key(&self, key: Uuid) -> usize {
+        self.keys.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Each of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Arc<Member>, Who)> {
+        self.by_id.values()
+    }
+
+    /// Names that were taken while the fleet could not be asked.
+    pub(super) fn without_turn(&self) -> Vec<(Name, Arc<Member>, Who)> {
+        let names = self.names.iter();
+        names
+            .filter(|(_, holder)| holder.turn.is_none())
+            .filter_map(|(name, holder)| {
+                let (member, who) = self.by_id.get(&holder.id)?;
+                Some((name.clone(), member.clone(), *who))
+            })
+            .collect()
+    }
+
+    /// What a fact has come to now.
+    pub(super) fn truth(&self, fact: &Fact) -> Truth {
+        let count = |count| match count {
+            0 => Truth::Nothing,
+            count => Truth::Count(count),
+        };
+        match fact {
+            Fact::Connection(id) => match self.by_id.get(id) {
+                Some((member, who)) => Truth::Connection(member.clone(), *who),
+                None => Truth::Nothing,
+            },
+            Fact::User(user) => count(self.of_user(*user)),
+            Fact::Key(key) => count(self.of_key(*key)),
+            Fact::Name(name) => {
+                let holder = self.names.get(name);
+                let held = holder.and_then(|holder| {
+                    let (_, who) = self.by_id.get(&holder.id)?;
+                    let turn = holder.turn?;
+                    Some(Truth::Held { turn, key: who.key })
+                });
+                held.unwrap_or(Truth::Nothing)
+            }
+        }
+    }
+
+    /// Says that a fact may not be what the fleet was told.
+    pub(super) fn doubt(&mut self, fact: Fact) {
+        self.changes.add(|| fact);
+    }
+
+    /// Says that the fleet knows nothing any more.
+    pub(super) fn doubt_all(&mut self) {
+        self.changes = Changes::All;
+    }
+
+    /// Takes up to `count` facts that have changed; `None` when all have.
+    pub(super) fn take_changes(&mut self, count: usize) -> Option<Vec<Fact>> {
+        match &mut self.changes {
+            Changes::Off => Some(Vec::new()),
+            Changes::All => None,
+            Changes::Some(facts) => {
+                let some: Vec<_> = facts.iter().take(count).cloned().collect();
+                for fact in &some {
+                    facts.remove(fact);
+                }
+                // What it had room for in a storm is not kept for ever.
+                if facts.is_empty() {
+                    facts.shrink_to(count);
+                }
+                Some(some)
+            }
+        }
+    }
+
+    /// All that there is to tell, from now on each by itself.
+    pub(super) fn take_all(&mut self) {
+        let connections = self.by_id.keys().copied().map(Fact::Connection);
+        let users = self.users.keys().copied().map(Fact::User);
+        let keys = self.keys.keys().copied().map(Fact::Key);
+        let names = self.names.keys().cloned().map(Fact::Name);
+        self.changes = Changes::Some(connections.chain(users).chain(keys).chain(names).collect());
+    }
+
+    fn count_in(&mut self, who: &Who) {
+        if let Some(user) = who.user {
+            *self.users.entry(user).or_default() += 1;
+            self.changes.add(|| Fact::User(user));
+        }
+        if let Some(key) = who.key {
+            *self.keys.entry(key).or_default() += 1;
+            self.changes.add(|| Fact::Key(key));
+        }
+    }
+
+    fn count_out(&mut self, who: &Who) {
+        if let Some(user) = who.user {
+            count_down(&mut self.users, user);
+            self.changes.add(|| Fact::User(user));
+        }
+        if let Some(key) = who.key {
+            count_down(&mut self.keys, key);
+            self.changes.add(|| Fact::Key(key));
+        }
+    }
+}
+
+impl Changes {
+    fn add(&mut self, fact: impl FnOnce() -> Fact) {
+        match self {
+            Changes::Off | Changes::All => {}
+            Changes::Some(facts) if facts.len() >= CHANGES => *self = Changes::All,
+            Changes::Some(facts) => {
+                facts.insert(fact());
+            }
+        }
+    }
+}
+
+/// The name of a connection; nobody's has none, or anybody could take anybody's place.
+pub(super) fn name(member: &Member, who: &Who) -> Option<Name> {
+    Some(Name {
+        owner: who.owner()?,
+        connection_id: member.connection_id.clone(),
+    })
+}
+
+fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
