@@ -254,7 +254,8 @@ mod tests {
                 authorization: Some(bearer.into()),
             };
             let tokens = Tokens::default();
-            let authenticator = Authenticator::new(config, self.ring.clone(), tokens, Arc::default());
+            let authenticator =
+                Authenticator::new(config, self.ring.clone(), tokens, Arc::default());
             let answer = authenticator.authenticate(&credentials).now_or_never();
             answer.expect("nothing is awaited once the ring is loaded")
         }
@@ -344,12 +345,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn before_the_first_load_a_key_waits_and_is_then_sent_away_to_come_back() {
         let door = Door::new();
-        let authenticator = Authenticator::new(
-            config(),
-            Arc::default(),
-            Tokens::default(),
-            Arc::default(),
-        );
+        let authenticator =
+            Authenticator::new(config(), Arc::default(), Tokens::default(), Arc::default());
         let credentials = Credentials {
             api_key: Some(door.key.clone()),
             authorization: None,

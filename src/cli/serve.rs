@@ -179,12 +179,8 @@ fn routes(
     tokens: Tokens,
 ) -> Routes {
     let limits = &settings.limits;
-    let authenticator = Authenticator::new(
-        settings.auth.clone(),
-        ring.clone(),
-        tokens,
-        metrics.clone(),
-    );
+    let authenticator =
+        Authenticator::new(settings.auth.clone(), ring.clone(), tokens, metrics.clone());
     let sources = Sources {
         hub: hub.clone(),
         directory,
@@ -201,6 +197,13 @@ fn routes(
     let server = Arc::new(Server {
         graphql: graphql.clone(),
         authenticator: authenticator.clone(),
+        registry: crate::registry::Registry::alone(
+            crate::registry::RegistryLimits {
+                per_user: 10,
+                per_key: 1000,
+            },
+            "node",
+        ),
         limits: limits.of_connection(),
         metrics: metrics.clone(),
         drain: drain.begun.clone(),

@@ -13,6 +13,10 @@ pub struct ConnectionId(Arc<str>);
 /// Why a text is no [`ConnectionId`]. The words are for close frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadConnectionId {
+    #[error("connection_id is missing")]
+    Missing,
+    #[error("connection_id is not a string")]
+    NotAString,
     #[error("connection_id is empty")]
     Empty,
     #[error("connection_id is longer than {MAX_CHARACTERS} characters")]

@@ -144,7 +144,12 @@ mod tests {
             };
             TwoProcesses {
                 other: Store::open(&config).unwrap(),
-                authenticator: Authenticator::new(auth, ring.clone(), Tokens::default(), Arc::default()),
+                authenticator: Authenticator::new(
+                    auth,
+                    ring.clone(),
+                    Tokens::default(),
+                    Arc::default(),
+                ),
                 ring,
                 _cancel: cancel.drop_guard(),
                 _directory: directory,

@@ -91,10 +91,7 @@ pub async fn authenticate(
             let mut refused = refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
             // RFC 9110, section 11.6.1: a 401 says how to do better.
             let headers = refused.headers_mut();
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer"),
-            );
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             Err(refused)
         }
         Err(AuthError::Unavailable(_)) => {

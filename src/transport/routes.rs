@@ -80,7 +80,9 @@ async fn subscribe(
 ) -> Response {
     match upgrade {
         Ok(_) if routes.drain.begun.is_cancelled() => stopping(),
-        Ok(upgrade) => routes.upgrades.accept(upgrade),
+        Ok(upgrade) => routes
+            .upgrades
+            .accept(upgrade, std::net::Ipv4Addr::LOCALHOST.into()),
         Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
         Err(_) => how_to_ask(),
     }

@@ -17,8 +17,9 @@ use tidings::config::Settings;
 use tidings::graphql::{Graphql, RequestLimits, Sources};
 use tidings::hub::Hub;
 use tidings::metrics::Metrics;
+use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
-use tidings::transport::ws::{Close, Connection, Server, SocketError};
+use tidings::transport::ws::{self, Close, Connection, Server, SocketError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, PollSender};
@@ -243,7 +244,7 @@ impl Client {
         };
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let mut connection = tokio::spawn(Connection::new(socket, self.server).run());
+        let mut connection = tokio::spawn(Connection::new(socket, self.server, somebody()).run());
         let mut to_server = Some(to_server);
         let mut to_say: Vec<(Instant, Message)> = says
             .iter()
@@ -343,6 +344,13 @@ impl Sink<Message> for MemorySocket {
     }
 }
 
+fn somebody() -> ws::Client {
+    ws::Client {
+        id: uuid::Uuid::new_v4(),
+        address: [127, 0, 0, 1].into(),
+    }
+}
+
 /// A server with the settings that are shipped, changed by this. It knows no keys yet.
 fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
     let mut settings =
@@ -378,6 +386,14 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
             settings.auth.clone(),
             Arc::<KeyRing>::default(),
             Tokens::default(),
+            metrics.clone(),
+        ),
+        registry: Registry::alone(
+            RegistryLimits {
+                per_user: 10,
+                per_key: 1000,
+            },
+            "node",
         ),
         limits: settings.limits.of_connection(),
         metrics,

@@ -22,7 +22,8 @@ async fn server() -> Tidings {
 }
 
 fn payload(token: &str, connection_id: &str) -> String {
-    json!({ "Authorization": format!("Bearer {token}"), "connection_id": connection_id }).to_string()
+    json!({ "Authorization": format!("Bearer {token}"), "connection_id": connection_id })
+        .to_string()
 }
 
 async fn with_token(server: &Tidings, token: &str, connection_id: &str) -> Client {
@@ -81,7 +82,11 @@ async fn a_connection_ends_when_its_token_expires_and_not_before() {
         .until_metric(r#"tidings_closes_total{reason="token_expired"}"#, 2.0)
         .await;
     // And it opens nothing any more.
-    let refused = answer(&server, &json!({ "Authorization": format!("Bearer {token}"), "connection_id": "tab" })).await;
+    let refused = answer(
+        &server,
+        &json!({ "Authorization": format!("Bearer {token}"), "connection_id": "tab" }),
+    )
+    .await;
     assert_eq!(refused, Err((4403, "Forbidden".to_owned())));
     let counted = r#"tidings_authentications_total{credential="token",result="forbidden",reason="expired_token"}"#;
     server.until_metric(counted, 1.0).await;
@@ -170,10 +175,15 @@ async fn a_token_of_another_account_or_user_is_refused_and_the_old_one_stays() {
         );
     }
     // The events are still those of the user that it was.
-    let body = |user: u32| format!(r#"{{"Type":"x","Timestamp":"2026-01-15T10:30:00Z","UserID":{user},"Data":{{}}}}"#);
+    let body = |user: u32| {
+        format!(r#"{{"Type":"x","Timestamp":"2026-01-15T10:30:00Z","UserID":{user},"Data":{{}}}}"#)
+    };
     server.publish("REWARDS_STATUS_43", &body(43)).await;
     server.publish("REWARDS_STATUS_42", &body(42)).await;
-    assert_eq!(client.payload("1").await["data"]["StatusUpdate"]["UserID"], 42);
+    assert_eq!(
+        client.payload("1").await["data"]["StatusUpdate"]["UserID"],
+        42
+    );
     assert_eq!(client.closed().await, (4403, "Token expired".to_owned()));
 }
 
@@ -194,7 +204,10 @@ async fn who_came_with_a_key_or_as_nobody_may_bring_a_token_of_the_same_account_
     );
     nobody.subscribe("1", MY_UPDATES).await;
     let refused = nobody.payload("1").await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "NOT_AUTHENTICATED");
+    assert_eq!(
+        refused["errors"][0]["extensions"]["code"],
+        "NOT_AUTHENTICATED"
+    );
     // It lives by the token now.
     assert_eq!(with_key.closed().await, (4403, "Token expired".to_owned()));
 }
@@ -246,9 +259,13 @@ async fn the_acknowledgement_says_what_was_made_of_the_credentials_to_who_asks_a
         "pingIntervalMs": 12_000,
         "reconnectJitterMs": 5_000,
     });
-    assert_eq!(told, json!({ "type": "connection_ack", "payload": expected }));
+    assert_eq!(
+        told,
+        json!({ "type": "connection_ack", "payload": expected })
+    );
 
-    let anonymous: Value = serde_json::from_str(&ack(json!({ "connection_info": true })).await).unwrap();
+    let anonymous: Value =
+        serde_json::from_str(&ack(json!({ "connection_info": true })).await).unwrap();
     assert_eq!(anonymous["payload"]["expiresAt"], Value::Null);
     assert_eq!(anonymous["payload"]["scopes"], json!([]));
     let made = anonymous["payload"]["connectionId"].as_str().unwrap();
@@ -281,7 +298,10 @@ async fn a_rewards_user_must_name_its_connection() {
         for (id, why) in [
             (Value::Null, "connection_id is missing"),
             ("".into(), "connection_id is empty"),
-            (format!("{long}é").into(), "connection_id is longer than 128 characters"),
+            (
+                format!("{long}é").into(),
+                "connection_id is longer than 128 characters",
+            ),
             ("a\nb".into(), "connection_id has control characters"),
             (7.into(), "connection_id is not a string"),
         ] {
@@ -301,14 +321,20 @@ async fn a_rewards_user_must_name_its_connection() {
     let refused = answer(&server, &json!({ "connection_id": long })).await;
     assert_eq!(
         refused,
-        Err((4403, "connection_id is longer than 128 characters".to_owned()))
+        Err((
+            4403,
+            "connection_id is longer than 128 characters".to_owned()
+        ))
     );
 }
 
 #[tokio::test]
 async fn a_newer_connection_of_the_same_name_replaces_the_older_one() {
     let server = server().await;
-    let (alice, bob) = (server.token(&["--user-id", "42"]), server.token(&["--user-id", "43"]));
+    let (alice, bob) = (
+        server.token(&["--user-id", "42"]),
+        server.token(&["--user-id", "43"]),
+    );
     let mut old = with_token(&server, &alice, "tab-1").await;
     let mut other_tab = with_token(&server, &alice, "tab-2").await;
     let mut others = with_token(&server, &bob, "tab-1").await;
@@ -347,7 +373,8 @@ async fn connections_are_counted_by_the_kind_of_who_is_there() {
     }
     drop(both);
     server.until_metric(&open("account_and_user"), 0.0).await;
-    let accepted = r#"tidings_authentications_total{credential="token",result="accepted",reason=""}"#;
+    let accepted =
+        r#"tidings_authentications_total{credential="token",result="accepted",reason=""}"#;
     server.until_metric(accepted, 2.0).await;
 }
 
@@ -360,11 +387,17 @@ async fn a_connection_may_be_refreshed_any_number_of_times() {
     subscribe_status(&mut client).await;
     for hours in 1..=20 {
         let newer = server.token(&["--user-id", "42", "--expires-in", &format!("{hours}h")]);
-        assert_eq!(refresh(&mut client, &newer).await["authenticated"], Value::Bool(true));
+        assert_eq!(
+            refresh(&mut client, &newer).await["authenticated"],
+            Value::Bool(true)
+        );
     }
     // A shorter one counts, too.
     let short = server.token(&["--user-id", "42", "--expires-in", "1s"]);
-    assert_eq!(refresh(&mut client, &short).await["authenticated"], Value::Bool(true));
+    assert_eq!(
+        refresh(&mut client, &short).await["authenticated"],
+        Value::Bool(true)
+    );
     let before = std::time::Instant::now();
     assert_eq!(client.closed().await, (4403, "Token expired".to_owned()));
     assert!(before.elapsed() < Duration::from_secs(20));

@@ -13,6 +13,7 @@ mod handshake;
 mod image;
 mod invoices;
 mod layers;
+mod lifetime;
 mod publishing;
 mod queries;
 mod redis_bus;

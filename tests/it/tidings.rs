@@ -16,6 +16,12 @@ use crate::redis_server::RedisServer;
 /// all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A setting: whose tokens a server believes, and what `tidings token` beside it signs with.
+pub(crate) const ISSUER: (&str, &str) = (
+    "TIDINGS_JWT__ISSUERS",
+    r#"[{ hmac_secrets = ["a secret of this test alone, and long enough"] }]"#,
+);
+
 /// A server of a test's own, gone when this is dropped.
 pub(crate) struct Tidings {
     address: SocketAddr,
@@ -217,6 +223,12 @@ impl Tidings {
             said.contains(r#""me":{"#) || said.contains("NOT_AUTHORIZED")
         })
         .await;
+    }
+
+    /// A new token that this server believes, if it was started with [`ISSUER`]; with arguments for
+    /// `tidings token`.
+    pub(crate) fn token(&self, arguments: &[&str]) -> String {
+        self.run(&[&["token"], arguments].concat())
     }
 
     /// Imports accounts, in JSON.

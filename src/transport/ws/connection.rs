@@ -302,7 +302,10 @@ impl<S: Socket> Connection<S> {
             .map_err(Close::from)
     }
 
-    pub(super) async fn write(&mut self, texts: impl IntoIterator<Item = String>) -> Result<(), Close> {
+    pub(super) async fn write(
+        &mut self,
+        texts: impl IntoIterator<Item = String>,
+    ) -> Result<(), Close> {
         let socket = &mut self.socket;
         let written = async {
             for text in texts {

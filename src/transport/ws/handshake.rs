@@ -113,7 +113,12 @@ async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, 
     let info = init.wants_info.then(|| ConnectionInfo {
         connection_id: registered.connection_id().as_str(),
         expires_at: session.credential.expires_at().map(|at| at.as_second()),
-        scopes: session.identity.scopes().iter().map(Scope::as_str).collect(),
+        scopes: session
+            .identity
+            .scopes()
+            .iter()
+            .map(Scope::as_str)
+            .collect(),
         ping_interval_ms: server.limits.ping_interval.as_millis() as u64,
         reconnect_jitter_ms: server.limits.reconnect_jitter.as_millis() as u64,
     });

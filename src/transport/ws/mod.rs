@@ -17,6 +17,7 @@ pub use self::socket::{Socket, SocketError};
 #[doc(hidden)]
 pub use self::graphql_transport_ws::decode as decode_frame;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,7 +66,7 @@ impl Upgrades {
     ///
     /// A client that does not offer `graphql-transport-ws` is accepted and closed with 4406, as
     /// graphql-ws does: a browser cannot see why an upgrade was refused.
-    pub fn accept(&self, upgrade: WebSocketUpgrade) -> Response {
+    pub fn accept(&self, upgrade: WebSocketUpgrade, address: IpAddr) -> Response {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             self.server.metrics.connections_refused.inc();
             return (
