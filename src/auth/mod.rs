@@ -17,7 +17,9 @@ pub use self::identity::{Identity, Scope, Scopes};
 pub use self::key_ring::{KeyRing, Lease, LeaseEnd};
 pub use self::reason::{AuthError, Away, Reason};
 pub use self::session::{Credential, Session, SessionEnd};
-pub use self::token::{Accepted, Tokens};
+pub use self::token::mint;
+pub use self::token::{Accepted, BadClient, BadFile, BadIssuer, BadKey, ClaimNames, Explanation};
+pub use self::token::{IssuerConfig, JwtConfig, Note, Tokens};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -27,6 +27,8 @@ pub enum Reason {
     NotBearer,
     #[error("not a JSON Web Token")]
     MalformedToken,
+    #[error("a token that demands an extension (crit)")]
+    UnknownExtension,
     #[error("no issuer is configured whose token this could be")]
     UnknownIssuer,
     #[error("an algorithm that is not allowed")]
@@ -79,6 +81,7 @@ impl Reason {
             Reason::ExpiredKey => "expired_key",
             Reason::NotBearer => "not_bearer",
             Reason::MalformedToken => "malformed_token",
+            Reason::UnknownExtension => "unknown_extension",
             Reason::UnknownIssuer => "unknown_issuer",
             Reason::WrongAlgorithm => "wrong_algorithm",
             Reason::UnknownSigningKey => "unknown_signing_key",

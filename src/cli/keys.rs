@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use super::print;
 use super::table::table;
+use super::value::{account, duration, scope, user};
 use crate::auth::{ApiKey, KeyRecord, Scope};
 use crate::config::Settings;
 use crate::store::Store;
@@ -169,27 +169,6 @@ fn end(now: Timestamp, duration: Duration) -> anyhow::Result<Timestamp> {
     let duration = SignedDuration::try_from(duration).ok();
     let end = duration.and_then(|duration| now.checked_add(duration).ok());
     end.context("--expires-in: that is after the end of time")
-}
-
-fn user(text: &str) -> Result<UserId, &'static str> {
-    UserId::parse(text).ok_or("not a number from 1 to 2147483646")
-}
-
-fn account(text: &str) -> Result<AccountId, &'static str> {
-    AccountId::parse(text).ok_or("not a UUID with hyphens")
-}
-
-fn scope() -> impl TypedValueParser<Value = Scope> {
-    let words = Scope::ALL.map(Scope::as_str);
-    PossibleValuesParser::new(words)
-        .map(|word| Scope::parse(&word).expect("it is one of the words"))
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("expected a duration such as 90d"),
-    }
 }
 
 /// Names are shown in lists: nothing that moves the cursor.

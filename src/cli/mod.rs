@@ -11,6 +11,8 @@ mod publish;
 mod schema;
 mod serve;
 mod table;
+mod token;
+mod value;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -54,6 +56,8 @@ enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Make a JSON Web Token for development, or say what a server makes of one
+    Token(token::Arguments),
     /// Import and list the accounts that `me` shows
     #[command(subcommand)]
     Accounts(accounts::Command),
@@ -90,6 +94,7 @@ impl Cli {
         match self.command {
             Command::Serve { demo, .. } => serve::serve(layers?.settings()?, demo).await,
             Command::Keys(command) => command.run(&layers?.settings()?).await,
+            Command::Token(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),

@@ -81,15 +81,11 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         drain.begun.child_token(),
     ));
 
-    let routes = routes(
-        &settings,
-        &hub,
-        &ring,
-        directory,
-        &metrics,
-        &drain,
-        Tokens::default(),
-    );
+    let tokens = Tokens::new(&settings.jwt)?;
+    let kept_fresh = tokens.clone().keep_fresh(drain.begun.child_token());
+    background.spawn(kept_fresh);
+
+    let routes = routes(&settings, &hub, &ring, directory, &metrics, &drain, tokens);
     let accepting = tokio::spawn(listener::serve(
         listener,
         routes.router(),

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::Settings;
+use crate::auth::IssuerConfig;
 use crate::redis_link::RedisAddress;
 use crate::spelling::nearest;
 
@@ -16,13 +17,16 @@ const DEFAULT: &str = include_str!("../../config/default.toml");
 
 const BUS_URL: &str = "bus.url";
 const BUS_KIND: &str = "bus.kind";
+const ISSUERS: &str = "jwt.issuers";
 
 /// Settings whose default is their absence: what the default file has only in comments.
-const WITHOUT_DEFAULT: [&str; 2] = [BUS_URL, "redis.ca_file"];
+const WITHOUT_DEFAULT: [&str; 3] = [BUS_URL, "redis.ca_file", "jwt.ca_file"];
 
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
-const MAY_BE_ZERO: [&str; 3] = [
+const MAY_BE_ZERO: [&str; 5] = [
     "hub.linger",
+    "jwt.expiry_jitter",
+    "jwt.leeway",
     "limits.reconnect_jitter",
     "server.shutdown_grace",
 ];
@@ -121,6 +125,7 @@ impl Layers {
     /// What they come to.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         self.check_bus()?;
+        self.check_issuers()?;
         for (key, value) in leaves(&self.merged) {
             self.check_zero(&key, value)?;
         }
@@ -137,6 +142,9 @@ impl Layers {
                 "redis.reconnect_min",
                 "expected no more than redis.reconnect_max",
             ));
+        }
+        if let Err((key, why)) = settings.jwt.check() {
+            return Err(self.wrong(&key, why));
         }
         Ok(settings)
     }
@@ -252,6 +260,30 @@ impl Layers {
         }
     }
 
+    /// What is in a list of tables has no default to be compared with; and serde's own words for what is
+    /// no table would repeat it.
+    fn check_issuers(&self) -> Result<(), ConfigError> {
+        let issuers = get(&self.merged, ISSUERS).and_then(Value::as_array);
+        for (number, issuer) in issuers.into_iter().flatten().enumerate() {
+            let place = format!("{ISSUERS}[{number}]");
+            let Some(issuer) = issuer.as_table() else {
+                return Err(self.wrong(&place, "expected a table"));
+            };
+            let mut fields = issuer.keys();
+            if let Some(field) =
+                fields.find(|field| !IssuerConfig::FIELDS.contains(&field.as_str()))
+            {
+                let nearest = nearest(field, IssuerConfig::FIELDS);
+                return Err(ConfigError::Unknown {
+                    origin: self.origin(&place),
+                    nearest: nearest.map(|nearest| format!("{place}.{nearest}")),
+                    key: format!("{place}.{field}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn check_zero(&self, key: &str, value: &Value) -> Result<(), ConfigError> {
         let is_zero = match value {
             Value::Integer(count) => *count == 0,
@@ -281,6 +313,7 @@ impl Layers {
             default @ Value::Boolean(_) => Some(format!("true or false, such as {default}")),
             default @ Value::Integer(_) => Some(format!("a whole number such as {default}")),
             default if self.is_duration(key) => Some(format!("a duration such as {default}")),
+            Value::Array(items) if items.is_empty() => Some(format!("a list of tables, [[{key}]]")),
             Value::Array(items) => {
                 let some = Value::Array(items.iter().take(2).cloned().collect());
                 Some(format!("a list such as {some}"))
@@ -331,10 +364,10 @@ impl fmt::Display for Layers {
             writeln!(f, "{gap}[{name}]")?;
             for (key, value) in keys.as_table().into_iter().flatten() {
                 let full = format!("{name}.{key}");
-                let value = if full == BUS_URL {
-                    masked(value)
-                } else {
-                    value.clone()
+                let value = match full.as_str() {
+                    BUS_URL => masked(value),
+                    ISSUERS => without_secrets(value),
+                    _ => value.clone(),
                 };
                 let origin = match self.origin(&full) {
                     Origin::Default => "default".to_owned(),
@@ -405,6 +438,18 @@ fn masked(url: &Value) -> Value {
         return Value::from("***");
     }
     Value::from(url.as_str())
+}
+
+/// The issuers of tokens, with nothing in the place of secrets that could be one.
+fn without_secrets(issuers: &Value) -> Value {
+    let mut issuers = issuers.clone();
+    for issuer in issuers.as_array_mut().into_iter().flatten() {
+        let secrets = issuer.get_mut("hmac_secrets").and_then(Value::as_array_mut);
+        for secret in secrets.into_iter().flatten() {
+            *secret = Value::from("***");
+        }
+    }
+    issuers
 }
 
 #[cfg(test)]
@@ -567,6 +612,41 @@ mod tests {
         assert_snapshot!(wrong("[bus]\nkind = 'kafka'", &[], &[]), @r#"bus.kind (from tidings.toml): expected "memory" or "redis""#);
         assert_snapshot!(wrong("[bus]\nurl = 'http://:secret@r'", &[], &[]), @"bus.url (from tidings.toml): the URL of redis begins with redis:// or rediss://");
         assert_snapshot!(wrong("[bus]\nkind = 'memory'\nurl = 'redis://r'", &[], &[]), @r#"bus.url (from tidings.toml): only kind = "redis" takes a URL"#);
+    }
+
+    #[test]
+    fn an_issuer_is_refused_with_its_place_and_without_its_secret() {
+        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secret = ['hush']", &[], &[]), @"");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = ['hush']", &[], &[]), @"");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = 'hush'", &[], &[]), @"");
+        assert_snapshot!(wrong("[jwt]\nissuers = ['hush']", &[], &[]), @"");
+        assert_snapshot!(wrong("[jwt]\nissuers = 'hush'", &[], &[]), @"");
+        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "hush")], &[]), @"");
+        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "[{ hmac_secrets = ['hush }]")], &[]), @"");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nissuer = 'https://issuer.example'", &[], &[]), @"");
+        assert_snapshot!(wrong("[[jwt.issuers]]\njwks_url = 'http://issuer.example/jwks.json'", &[], &[]), @"");
+        assert_snapshot!(wrong("[[jwt.issuers]]\npem_files = ['a']\nalgorithms = ['none']", &[], &[]), @"");
+        assert_snapshot!(wrong("[jwt]\nalgorithms = ['none']", &[], &[]), @"");
+        assert_snapshot!(wrong("[jwt]\ngrantable_scopes = ['all']", &[], &[]), @"");
+        assert_snapshot!(wrong("[jwt]\njwks_fresh_min = '1h'", &[], &[]), @"");
+        assert_snapshot!(wrong("[jwt]\njwks_interval = '0s'", &[], &[]), @"");
+    }
+
+    #[test]
+    fn the_environment_says_who_issues_tokens() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let issuers = format!("[{{ hmac_secrets = ['{secret}'], audience = ['tidings'] }}]");
+        let env = [
+            ("TIDINGS_JWT__ISSUERS", issuers.as_str()),
+            ("TIDINGS_JWT__LEEWAY", "0s"),
+            ("TIDINGS_JWT__EXPIRY_JITTER", "0s"),
+        ];
+        let settings = settings("", &env, &[]);
+        assert_eq!(settings.jwt.issuers[0].audience, ["tidings"]);
+        assert!(settings.jwt.leeway.is_zero());
+        let printed = layers("", &env, &[]).unwrap().to_string();
+        assert!(printed.contains("hmac_secrets = [\"***\"]"), "{printed}");
+        assert!(!printed.contains(secret), "{printed}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::auth::AuthConfig;
+use crate::auth::{AuthConfig, JwtConfig};
 use crate::bus::BusConfig;
 use crate::hub::{HubConfig, OutboxLimits};
 use crate::redis_link::RedisConfig;
@@ -35,6 +35,7 @@ pub struct Settings {
     pub retained: RetainedConfig,
     pub store: StoreConfig,
     pub auth: AuthConfig,
+    pub jwt: JwtConfig,
     pub hub: HubConfig,
     pub limits: LimitsConfig,
     pub prices: PricesConfig,
