@@ -72,7 +72,7 @@ async fn expires_at(server: &Tidings, token: &str) -> i64 {
 #[tokio::test]
 async fn a_connection_ends_when_its_token_expires_and_not_before() {
     let server = server().await;
-    let token = server.token(&["--user-id", "42", "--expires-in", "3s"]);
+    let token = server.token(&["--user-id", "42", "--expires-in", "4s"]);
     let expiry = expires_at(&server, &token).await;
     let mut client = with_token(&server, &token, "tab").await;
     subscribe_status(&mut client).await;
@@ -130,7 +130,7 @@ async fn what_tokens_of_one_expiry_opened_does_not_end_all_at_once() {
 #[tokio::test]
 async fn a_ping_with_a_newer_token_keeps_the_connection_open() {
     let server = server().await;
-    let short = server.token(&["--user-id", "42", "--expires-in", "3s"]);
+    let short = server.token(&["--user-id", "42", "--expires-in", "5s"]);
     let long = server.token(&["--user-id", "42", "--expires-in", "1h"]);
     let until = expires_at(&server, &long).await;
     let mut refreshed = with_token(&server, &short, "refreshed").await;
@@ -152,7 +152,7 @@ async fn a_ping_with_a_newer_token_keeps_the_connection_open() {
 #[tokio::test]
 async fn a_token_of_another_account_or_user_is_refused_and_the_old_one_stays() {
     let server = server().await;
-    let old = server.token(&["--user-id", "42", "--expires-in", "4s"]);
+    let old = server.token(&["--user-id", "42", "--expires-in", "8s"]);
     let mut client = with_token(&server, &old, "tab").await;
     subscribe_status(&mut client).await;
     let other_user = server.token(&["--user-id", "43"]);
