@@ -202,6 +202,7 @@ fn routes(
     });
     Routes {
         path: settings.server.path.clone(),
+        also_at: settings.server.also_at.clone(),
         upgrades: Upgrades::new(
             server,
             limits.message_bytes,
