@@ -30,6 +30,8 @@ pub struct Metrics {
     pub events: Family<TopicLabel, Counter>,
     /// Bodies that could not be decoded, by kind of topic. They are logged, and harm nobody.
     pub malformed: Family<TopicLabel, Counter>,
+    /// Events of rewards whose `Type` is not known here. They are passed on.
+    pub rewards_unknown_types: Counter,
     /// Renderings: once for each event and different question.
     pub renderings: Counter,
     /// Results put into outboxes.
@@ -111,6 +113,10 @@ impl Default for Metrics {
             topics: counted.one("topics", "Topics that are listened to, or linger"),
             events: counted.family("events", "Events that arrived"),
             malformed: counted.family("malformed", "Bodies that could not be decoded"),
+            rewards_unknown_types: counted.one(
+                "rewards_unknown_types",
+                "Events of rewards whose Type is not known here",
+            ),
             renderings: counted.one(
                 "renderings",
                 "Renderings: once an event and different question",

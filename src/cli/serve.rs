@@ -206,6 +206,7 @@ fn routes(
     });
     Routes {
         path: settings.server.path.clone(),
+        also_at: settings.server.also_at.clone(),
         upgrades: Upgrades::new(
             server,
             limits.message_bytes,

@@ -586,6 +586,24 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_leads_elsewhere_is_refused_and_one_that_is_there_twice_is_not() {
+        let paths = |env: &str| {
+            settings("", &[("TIDINGS_SERVER__ALSO_AT", env)], &[])
+                .server
+                .also_at
+        };
+        assert_eq!(paths("/graphql,/a, /a"), ["/graphql", "/a", "/a"]);
+        assert_eq!(paths("/v1a,/healthz/"), ["/v1a", "/healthz/"]);
+        assert_eq!(paths(""), [""; 0]);
+        assert_snapshot!(wrong("[server]\nalso_at = ['/a', '/metrics']", &[], &[]), @"server.also_at[1] (from tidings.toml): /metrics is there already, and leads elsewhere than to GraphQL");
+        assert_snapshot!(wrong("[server]\nalso_at = ['/v1/connections']", &[], &[]), @"server.also_at[0] (from tidings.toml): /v1/connections is there already, and leads elsewhere than to GraphQL");
+        assert_snapshot!(wrong("[server]\npath = '/healthz'", &[], &[]), @"server.path (from tidings.toml): /healthz is there already, and leads elsewhere than to GraphQL");
+        assert_snapshot!(wrong("", &[("TIDINGS_SERVER__ALSO_AT", "rewards")], &[]), @r#"server.also_at[0] (from the environment, TIDINGS_SERVER__ALSO_AT): expected a path such as "/graphql""#);
+        assert_snapshot!(wrong("[server]\nalso_at = ['/a/{b}']", &[], &[]), @r#"server.also_at[0] (from tidings.toml): expected a path such as "/graphql""#);
+        assert_snapshot!(wrong("[server]\nalso_at = '/a'", &[], &[]), @r#"server.also_at (from tidings.toml): expected a list such as ["/rewards-graphql-api/", "/rewards-graphql-api"]"#);
+    }
+
+    #[test]
     fn a_file_that_is_no_toml_is_refused_without_showing_its_secrets() {
         assert_snapshot!(wrong("[bus]\nurl = 'redis://:secret@r", &[], &[]), @"tidings.toml:2: invalid literal string, expected `'`");
     }

@@ -22,6 +22,7 @@ use crate::retained::RetainedConfig;
 use crate::store::StoreConfig;
 use crate::telemetry::LogConfig;
 use crate::topic::Currency;
+use crate::transport::routes;
 use crate::transport::ws::ConnectionLimits;
 
 /// All settings, each module's in its own section.
@@ -62,6 +63,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     #[serde(deserialize_with = "path")]
     pub path: String,
+    #[serde(deserialize_with = "paths")]
+    pub also_at: Vec<String>,
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
     #[serde(with = "humantime_serde")]
@@ -139,10 +142,21 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    match text.starts_with('/') && text.bytes().all(plain) {
-        true => Ok(text),
-        false => Err(D::Error::custom("expected a path such as \"/graphql\"")),
+    if !(text.starts_with('/') && text.bytes().all(plain)) {
+        return Err(D::Error::custom("expected a path such as \"/graphql\""));
     }
+    if routes::is_fixed(&text) {
+        let why = format!("{text} is there already, and leads elsewhere than to GraphQL");
+        return Err(D::Error::custom(why));
+    }
+    Ok(text)
+}
+
+fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Wrapped(#[serde(deserialize_with = "path")] String);
+    let wrapped = Vec::<Wrapped>::deserialize(deserializer)?;
+    Ok(wrapped.into_iter().map(|Wrapped(one)| one).collect())
 }
 
 fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {

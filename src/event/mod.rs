@@ -1,12 +1,13 @@
 //! What was published, decoded once a node.
 //!
 //! Bodies are JSON as Blink's back end publishes them: big integers may come as decimal strings,
-//! dates as ISO 8601 strings, and absent values as absent keys. Keys that nobody asks for are
-//! ignored, so that a newer publisher harms no one.
+//! dates as ISO 8601 strings, and absent values as absent keys. Those of rewards are as clients are
+//! told them. Keys that nobody asks for are ignored, so that a newer publisher harms no one.
 
 mod account;
 mod invoice;
 mod price;
+mod rewards;
 
 pub use self::account::{
     AccountUpdate, InitiationVia, IntraLedgerUpdate, LnUpdate, OnChainUpdate, SettlementPrice,
@@ -14,6 +15,9 @@ pub use self::account::{
 };
 pub use self::invoice::{InvoiceState, InvoiceStatus, InvoiceUpdate};
 pub use self::price::{PriceTick, PriceUpdate, UserPriceUpdate};
+pub use self::rewards::{StatusType, StatusUpdate};
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -26,6 +30,8 @@ pub enum Event {
     UserPrice(UserPriceUpdate),
     Account(AccountUpdate),
     Invoice(InvoiceUpdate),
+    /// Shared, because every rendering of it holds it.
+    Rewards(Arc<StatusUpdate>),
 }
 
 /// A body that is not what its topic tells.
@@ -86,7 +92,9 @@ impl Event {
             }
             Topic::Account(_) => AccountUpdate::decode(body).map(Event::Account),
             Topic::Invoice(hash) => InvoiceUpdate::decode(hash, body).map(Event::Invoice),
-            Topic::Rewards(_) => Err(Cause::Meaning("not decoded yet".to_owned())),
+            Topic::Rewards(user) => {
+                StatusUpdate::decode(*user, body).map(|update| Event::Rewards(update.into()))
+            }
         };
         event.map_err(|cause| Malformed {
             topic: topic.clone(),
@@ -101,7 +109,7 @@ impl Event {
             Event::UserPrice(UserPriceUpdate::Price(_)) => Some(0),
             Event::UserPrice(UserPriceUpdate::RealtimePrice(_)) => Some(1),
             Event::Invoice(InvoiceUpdate::State(_)) => Some(0),
-            Event::Price(_) | Event::Invoice(_) | Event::Account(_) => None,
+            Event::Price(_) | Event::Invoice(_) | Event::Account(_) | Event::Rewards(_) => None,
         }
     }
 
@@ -121,7 +129,7 @@ impl Event {
         match self {
             Event::Price(_) | Event::UserPrice(_) => true,
             Event::Account(AccountUpdate::Price(_) | AccountUpdate::RealtimePrice(_)) => true,
-            Event::Account(_) | Event::Invoice(_) => false,
+            Event::Account(_) | Event::Invoice(_) | Event::Rewards(_) => false,
         }
     }
 }
@@ -194,12 +202,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..200), which in 0usize..4) {
+        fn no_body_makes_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..200), which in 0usize..5) {
             let _ = Event::decode(&topics()[which], &body);
         }
 
         #[test]
-        fn no_json_makes_the_decoder_panic(body in "[{}\\[\\]\",:a-z0-9.e+-]{0,120}", which in 0usize..4) {
+        fn no_json_makes_the_decoder_panic(body in "[{}\\[\\]\",:a-z0-9.e+-]{0,120}", which in 0usize..5) {
             let _ = Event::decode(&topics()[which], body.as_bytes());
         }
     }
@@ -211,6 +219,7 @@ mod tests {
             "USER_PRICE_UPDATE_USD",
             "ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
             &format!("LN_PAYMENT_STATUS_{hash}"),
+            "REWARDS_STATUS_123",
         ]
         .iter()
         .map(|channel| Topic::of_channel(channel).unwrap())

@@ -11,6 +11,7 @@ mod origins;
 mod query;
 mod renderer;
 mod response;
+mod rewards;
 mod root;
 pub mod scalars;
 mod subscription;

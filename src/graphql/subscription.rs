@@ -14,13 +14,14 @@ use super::blink::{
     PricePayload, RealtimePriceInput, RealtimePricePayload, User,
 };
 use super::renderer::{Asking, Need};
+use super::rewards::StatusUpdate;
 use super::scalars::{LnPaymentRequest, PaymentHash, thrown};
 use crate::auth::Identity;
 use crate::bolt11::PaymentRequest;
-use crate::event::{Event, EventError, InvoiceUpdate, PriceUpdate, UserPriceUpdate};
+use crate::event::{self, Event, EventError, InvoiceUpdate, PriceUpdate, UserPriceUpdate};
 use crate::hub::{Hub, InvoiceTerms, Scope, Snapshot, SnapshotFn};
 use crate::redis_link::Unavailable;
-use crate::topic::{self, Currency, Topic};
+use crate::topic::{self, Currency, Topic, UserId};
 
 /// The root of subscriptions.
 pub(super) struct Subscription;
@@ -30,12 +31,36 @@ pub(super) struct Subscription;
 pub(super) fn scope_of(field: &str, identity: &Identity) -> Scope {
     match field {
         "myUpdates" => Scope::Only(identity.as_account()),
+        "StatusUpdate" => Scope::Only(identity.as_user()),
         _ => Scope::Everybody,
     }
 }
 
 #[async_graphql::Subscription(name = "Subscription")]
 impl Subscription {
+    /// What happens to the user in the reward program, from now on.
+    #[graphql(name = "StatusUpdate")]
+    async fn status_update(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<BoxStream<'static, StatusUpdate>> {
+        let asking = ctx.data::<Arc<Asking>>()?;
+        let user = asking.reads_as(asking.identity.user())?;
+        let feed = asking.answer(Need {
+            topics: smallvec![Topic::Rewards(user)],
+            snapshot: Box::new(move || connected(user)),
+            invoice: None,
+            completes: false,
+        });
+        let updates = feed.filter_map(|event| {
+            std::future::ready(match &*event {
+                Event::Rewards(update) => Some(StatusUpdate::of(update.clone())),
+                _ => None,
+            })
+        });
+        Ok(updates.boxed())
+    }
+
     #[graphql(deprecation = "Deprecated in favor of lnInvoicePaymentStatusByPaymentRequest")]
     async fn ln_invoice_payment_status(
         &self,
@@ -70,18 +95,7 @@ impl Subscription {
     ) -> async_graphql::Result<BoxStream<'static, MyUpdatesPayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let Some(id) = asking.identity.account() else {
-            return Err(thrown(
-                "Not Authenticated for subscription",
-                "NOT_AUTHENTICATED",
-            ));
-        };
-        if !asking.identity.scopes().may_read() {
-            return Err(thrown(
-                "Not authorized: this credential has not the scope `read`",
-                "NOT_AUTHORIZED",
-            ));
-        }
+        let id = asking.reads_as(asking.identity.account())?;
         let currency = sources
             .directory
             .get(id)
@@ -149,6 +163,22 @@ impl Subscription {
     }
 }
 
+impl Asking {
+    /// Whose own is asked for, if the asker is somebody who may read it.
+    fn reads_as<T>(&self, who: Option<T>) -> async_graphql::Result<T> {
+        let who =
+            who.ok_or_else(|| thrown("Not Authenticated for subscription", "NOT_AUTHENTICATED"))?;
+        if self.identity.scopes().may_read() {
+            Ok(who)
+        } else {
+            Err(thrown(
+                "Not authorized: this credential has not the scope `read`",
+                "NOT_AUTHORIZED",
+            ))
+        }
+    }
+}
+
 impl Sources {
     /// A currency, if it is one of those that are quoted.
     pub(super) fn quoted(&self, currency: Currency) -> Result<Currency, EventError> {
@@ -191,6 +221,15 @@ fn told_once(event: Arc<Event>) -> SnapshotFn {
         events: smallvec![event.clone()],
         up_to: 0,
     })
+}
+
+/// That the subscription runs, which is all that is known of a user at first.
+fn connected(user: UserId) -> Snapshot {
+    let update = event::StatusUpdate::connected(user, jiff::Timestamp::now());
+    Snapshot {
+        events: smallvec![Arc::new(Event::Rewards(update.into()))],
+        up_to: 0,
+    }
 }
 
 /// The last prices for `myUpdates`. Where none was told for accounts yet, the public price serves:

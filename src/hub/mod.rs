@@ -34,7 +34,7 @@ use self::invoices::Timers;
 use self::shared::{Ended, Member, Shared};
 use self::topics::{Starting, Topics};
 use crate::bus::{Bus, Inbox, Message};
-use crate::event::{Event, InvoiceState, InvoiceUpdate};
+use crate::event::{Event, InvoiceState, InvoiceUpdate, StatusType};
 use crate::metrics::{Held, Metrics, TopicLabel};
 use crate::redis_link::Unavailable;
 use crate::retained::{KeptPrice, Retained};
@@ -93,8 +93,8 @@ enum Local {
     Remember(Topic, Event),
     /// The terms of an invoice that are over at this time.
     Expired(PaymentHash, SystemTime),
-    /// Tell everybody who listens to prices the present state.
-    TellPrices,
+    /// Tell everybody but those who listen to invoices the present state.
+    TellPresent,
     /// Tell everybody who listens to an invoice the present state.
     TellInvoice(PaymentHash),
 }
@@ -342,6 +342,11 @@ impl Hub {
                     self.retained.keep_price(&topic, slot, body);
                 }
             }
+            Event::Rewards(update) => {
+                if matches!(update.status_type, StatusType::Unknown(_)) {
+                    self.metrics.rewards_unknown_types.inc();
+                }
+            }
             Event::Invoice(_) | Event::Account(_) => {}
         }
         self.tell(number, topic, event);
@@ -358,15 +363,17 @@ impl Hub {
                 *number += 1;
                 self.on_expired(*number, hash, at);
             }
-            Local::TellPrices => {
+            Local::TellPresent => {
                 let running: Vec<_> = self.operations().values().cloned().collect();
-                // What listens to nothing (an error that was told once) has missed nothing.
-                let hears_prices = |shared: &Arc<Shared>| {
-                    let is_price =
-                        |topic: &Topic| matches!(topic, Topic::Price(_) | Topic::UserPrice(_));
-                    shared.topics.iter().any(is_price)
+                // What listens to nothing (an error that was told once) has missed nothing. Accounts have
+                // no state; those who hear them hear prices, too.
+                let has_state = |shared: &Arc<Shared>| {
+                    shared.topics.iter().any(|topic| match topic {
+                        Topic::Price(_) | Topic::UserPrice(_) | Topic::Rewards(_) => true,
+                        Topic::Account(_) | Topic::Invoice(_) => false,
+                    })
                 };
-                self.tell_snapshots(running.into_iter().filter(hears_prices));
+                self.tell_snapshots(running.into_iter().filter(has_state));
             }
             Local::TellInvoice(hash) => {
                 self.tell_snapshots(self.topics.listeners(&Topic::Invoice(hash)));
@@ -435,6 +442,9 @@ impl Hub {
 
     /// Nobody is silently stale: everybody gets the present state as a snapshot, with what was kept
     /// elsewhere meanwhile. Prices first, invoices as soon as the store has been asked about them.
+    ///
+    /// What happened to a user of a reward program is kept nowhere. That it is `connected` again tells
+    /// a client to ask for the present state, because events may have been missed.
     async fn after_gap(self: Arc<Self>) {
         let heard = self.topics.heard();
         let invoices = heard.into_iter().filter_map(|topic| match topic {
@@ -447,7 +457,7 @@ impl Hub {
                 .note_recalled(&Topic::Invoice(hash.clone()), false);
         }
         self.recall_prices(Local::Remember).await;
-        let _ = self.local.send(Local::TellPrices).await;
+        let _ = self.local.send(Local::TellPresent).await;
         let asked = invoices.into_iter().map(|hash| async {
             self.recall_invoice_at_last(&hash).await;
             let _ = self.local.send(Local::TellInvoice(hash)).await;

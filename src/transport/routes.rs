@@ -1,5 +1,6 @@
 //! Which path is answered by whom.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,10 @@ use crate::metrics::Metrics;
 
 /// What the routes lead to.
 pub struct Routes {
+    /// Where GraphQL is, for people.
     pub path: String,
+    /// Where it is, too.
+    pub also_at: Vec<String>,
     pub upgrades: Upgrades,
     pub queries: Queries,
     pub hub: Arc<Hub>,
@@ -37,6 +41,12 @@ pub struct Routes {
 /// How long browsers may remember what CORS allows.
 const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 
+/// Whether a path is one that leads elsewhere than to GraphQL.
+pub fn is_fixed(path: &str) -> bool {
+    let fixed = ["/healthz", "/readyz", "/metrics", "/v1"];
+    fixed.contains(&path) || path.starts_with("/v1/")
+}
+
 impl Routes {
     /// All routes. Any origin may ask: there are no cookies that a page could use in somebody's name.
     pub fn router(self) -> Router {
@@ -45,13 +55,17 @@ impl Routes {
             .allow_methods([Method::GET, Method::POST])
             .allow_headers(AllowHeaders::mirror_request())
             .max_age(CORS_MAX_AGE);
-        let path = self.path.clone();
-        Router::new()
-            .route(&path, get(subscribe).post(query))
+        let fixed = Router::new()
             .route("/v1/events/{channel}", post(publish))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .route("/metrics", get(metrics))
+            .route("/metrics", get(metrics));
+        // A set, because a path that is routed twice is a panic.
+        let paths: BTreeSet<_> = self.also_at.iter().chain([&self.path]).collect();
+        let graphql = paths.into_iter().fold(fixed, |router, path| {
+            router.route(path, get(subscribe).post(query))
+        });
+        graphql
             .fallback(not_found)
             .layer(cors)
             .with_state(Arc::new(self))

@@ -1,0 +1,44 @@
+//! The type of Fast Track Rewards' `StatusUpdate`, in the spelling of its clients.
+
+use std::sync::Arc;
+
+use async_graphql::Object;
+
+use crate::event;
+
+/// Something that happened to a user of a reward program.
+pub(super) struct StatusUpdate(Arc<event::StatusUpdate>);
+
+impl StatusUpdate {
+    pub(super) fn of(update: Arc<event::StatusUpdate>) -> Self {
+        StatusUpdate(update)
+    }
+}
+
+/// Something that happened to a user of a reward program.
+#[Object]
+impl StatusUpdate {
+    /// JSON as text; what is in it depends on the type.
+    #[graphql(name = "Data")]
+    async fn data(&self) -> &str {
+        &self.0.data
+    }
+
+    /// When it happened, in RFC 3339.
+    #[graphql(name = "Timestamp")]
+    async fn timestamp(&self) -> &str {
+        &self.0.timestamp
+    }
+
+    /// What happened: `connected` first, then `loyalty_update`, `vc_update`, `wheel_tokens_update`, `challenges_progress_update`, `challenges_credit_update`, `bonus_update`, or one that is newer than this schema.
+    #[graphql(name = "Type")]
+    async fn status_type(&self) -> &str {
+        self.0.status_type.as_str()
+    }
+
+    /// Whom it happened to: the user who asks.
+    #[graphql(name = "UserID")]
+    async fn user_id(&self) -> i32 {
+        self.0.user.get()
+    }
+}
