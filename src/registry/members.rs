@@ -24,6 +24,8 @@ pub(super) struct Members {
     names: HashMap<Name, Holder>,
     users: HashMap<UserId, usize>,
     keys: HashMap<Uuid, usize>,
+    /// Names that the fleet was not told of, or may have forgotten.
+    late: HashSet<Name>,
     changes: Changes,
 }
 
@@ -62,6 +64,8 @@ pub(super) enum Fact {
 pub(super) enum Truth {
     /// There is no such connection, nobody of the user, nobody with the name.
     Nothing,
+    /// Somebody has just taken the name, and tells the fleet so itself.
+    UnderWay,
     Connection(Arc<Member>, Who),
     Count(usize),
     Held {
@@ -77,24 +81,42 @@ pub(super) struct Replaced {
     pub(super) of_the_same_key: bool,
 }
 
+/// One who has a name that the fleet is to be told of.
+#[derive(Clone, Debug)]
+pub(super) struct Late {
+    pub(super) name: Name,
+    pub(super) id: Uuid,
+    pub(super) key: Option<Uuid>,
+    /// Its place: what the fleet gave it before, or when it came by our clock.
+    pub(super) turn: Turn,
+}
+
 /// What the fleet has not been told yet. `Off` without a fleet.
 #[derive(Debug, Default)]
 enum Changes {
     #[default]
     Off,
-    Some(HashSet<Fact>),
-    /// Too many to remember each, or the fleet has forgotten everything.
+    Some {
+        facts: HashSet<Fact>,
+        /// How many may be remembered one by one.
+        room: usize,
+    },
+    /// Too many to remember each: what the fleet knows is thrown away.
     All,
 }
 
-/// Facts that are remembered one by one. Above that telling everything anew is as good.
+/// Facts that may always be remembered one by one, at some 50 bytes each: as many change while Redis is
+/// away for a while.
 const CHANGES: usize = 100_000;
 
 impl Members {
     /// The same, but remembering what changes, for whoever tells it to a fleet.
     pub(super) fn of_a_fleet() -> Self {
         Members {
-            changes: Changes::Some(HashSet::new()),
+            changes: Changes::Some {
+                facts: HashSet::new(),
+                room: CHANGES,
+            },
             ..Members::default()
         }
     }
@@ -150,6 +172,7 @@ impl Members {
             && self.names.get(&name).is_some_and(|holder| holder.id == id)
         {
             self.names.remove(&name);
+            self.late.remove(&name);
             self.changes.add(|| Fact::Name(name));
         }
         Some(member)
@@ -198,19 +221,21 @@ impl Members {
     /// Notes the place that the fleet has given to one who took a name.
     pub(super) fn take_turn(&mut self, name: &Name, id: Uuid, turn: Turn) {
         let Some(holder) = self.names.get_mut(name) else {
-            return;
+            // It has left meanwhile, and the fleet believes that it has come.
+            return self.changes.add(|| Fact::Name(name.clone()));
         };
         // Two of one node may have been given their places in the other order: the name's is the
         // higher one, whoever of them has it.
-        let before = holder.turn.unwrap_or_default();
+        let highest = holder.turn.unwrap_or_default().max(turn);
         if holder.id == id || holder.turn.is_some() {
-            holder.turn = Some(turn.max(before));
+            holder.turn = Some(highest);
         }
-        let is_older = holder.turn.is_some_and(|turn| turn < holder.rival);
-        let holder = holder.id;
-        self.changes.add(|| Fact::Name(name.clone()));
-        if is_older {
-            self.send_away(holder, Goodbye::Replaced);
+        let (holder, is_older) = (holder.id, highest < holder.rival);
+        if holder != id || highest != turn {
+            self.changes.add(|| Fact::Name(name.clone()));
+        }
+        if is_older && holder == id {
+            self.send_away(id, Goodbye::Replaced);
         }
     }
 
@@ -245,16 +270,28 @@ impl Members {
         self.by_id.values()
     }
 
-    /// Names that were taken while the fleet could not be asked.
-    pub(super) fn without_turn(&self) -> Vec<(Name, Arc<Member>, Who)> {
-        let names = self.names.iter();
-        names
-            .filter(|(_, holder)| holder.turn.is_none())
-            .filter_map(|(name, holder)| {
-                let (member, who) = self.by_id.get(&holder.id)?;
-                Some((name.clone(), member.clone(), *who))
+    /// Says that the fleet could not be told that a name was taken.
+    pub(super) fn tell_later(&mut self, name: Name) {
+        if self.names.contains_key(&name) {
+            self.late.insert(name);
+        }
+    }
+
+    /// Takes up to `count` names that the fleet is to be told of yet.
+    pub(super) fn take_late(&mut self, count: usize) -> Vec<Late> {
+        let names: Vec<_> = self.late.iter().take(count).cloned().collect();
+        let late = names.into_iter().filter_map(|name| {
+            self.late.remove(&name);
+            let holder = self.names.get(&name)?;
+            let (member, who) = self.by_id.get(&holder.id)?;
+            Some(Late {
+                id: holder.id,
+                key: who.key,
+                turn: holder.turn.unwrap_or_else(|| member.since_microseconds()),
+                name,
             })
-            .collect()
+        });
+        late.collect()
     }
 
     /// What a fact has come to now.
@@ -274,8 +311,10 @@ impl Members {
                 let holder = self.names.get(name);
                 let held = holder.and_then(|holder| {
                     let (_, who) = self.by_id.get(&holder.id)?;
-                    let turn = holder.turn?;
-                    Some(Truth::Held { turn, key: who.key })
+                    Some(match holder.turn {
+                        Some(turn) => Truth::Held { turn, key: who.key },
+                        None => Truth::UnderWay,
+                    })
                 });
                 held.unwrap_or(Truth::Nothing)
             }
@@ -287,9 +326,37 @@ impl Members {
         self.changes.add(|| fact);
     }
 
-    /// Says that the fleet knows nothing any more.
+    /// Says that the fleet has forgotten everything, or may have. Names are claimed again: somebody
+    /// else may have taken one meanwhile.
     pub(super) fn doubt_all(&mut self) {
+        self.take_all();
+        self.late.extend(self.names.keys().cloned());
+    }
+
+    /// Says that what the fleet knows is to be thrown away and told anew.
+    pub(super) fn start_over(&mut self) {
         self.changes = Changes::All;
+    }
+
+    /// Says that no count may be what the fleet was told.
+    pub(super) fn doubt_counts(&mut self) {
+        let users = self.users.keys().copied().map(Fact::User);
+        let keys = self.keys.keys().copied().map(Fact::Key);
+        for fact in users.chain(keys) {
+            self.changes.add(|| fact);
+        }
+    }
+
+    /// How many connections, and how many users, keys and names the fleet is to know of; `None`
+    /// while it is yet to be told of some.
+    pub(super) fn told(&self) -> Option<(usize, usize)> {
+        let counted = self.users.len() + self.keys.len() + self.names.len();
+        match &self.changes {
+            Changes::Some { facts, .. } if facts.is_empty() && self.late.is_empty() => {
+                Some((self.by_id.len(), counted))
+            }
+            _ => None,
+        }
     }
 
     /// Takes up to `count` facts that have changed; `None` when all have.
@@ -297,7 +364,7 @@ impl Members {
         match &mut self.changes {
             Changes::Off => Some(Vec::new()),
             Changes::All => None,
-            Changes::Some(facts) => {
+            Changes::Some { facts, .. } => {
                 let some: Vec<_> = facts.iter().take(count).cloned().collect();
                 for fact in &some {
                     facts.remove(fact);
@@ -317,7 +384,9 @@ impl Members {
         let users = self.users.keys().copied().map(Fact::User);
         let keys = self.keys.keys().copied().map(Fact::Key);
         let names = self.names.keys().cloned().map(Fact::Name);
-        self.changes = Changes::Some(connections.chain(users).chain(keys).chain(names).collect());
+        let facts: HashSet<_> = connections.chain(users).chain(keys).chain(names).collect();
+        let room = CHANGES.max(facts.len() * 2);
+        self.changes = Changes::Some { facts, room };
     }
 
     fn count_in(&mut self, who: &Who) {
@@ -347,8 +416,8 @@ impl Changes {
     fn add(&mut self, fact: impl FnOnce() -> Fact) {
         match self {
             Changes::Off | Changes::All => {}
-            Changes::Some(facts) if facts.len() >= CHANGES => *self = Changes::All,
-            Changes::Some(facts) => {
+            Changes::Some { facts, room } if facts.len() >= *room => *self = Changes::All,
+            Changes::Some { facts, .. } => {
                 facts.insert(fact());
             }
         }

@@ -7,26 +7,36 @@
 
 mod connection_id;
 mod filter;
+mod fleet;
 mod goodbye;
 mod listed;
 mod member;
 mod members;
+mod node;
+mod order;
+mod presence;
 
 pub use self::connection_id::{BadConnectionId, ConnectionId};
 pub use self::filter::{BadFilter, Filter};
+pub use self::fleet::{Fleet, Listing};
 pub use self::goodbye::{Goodbye, GoodbyeCode, GoodbyeReason};
 pub use self::listed::{Figures, Listed, Who};
+pub use self::node::{NodeName, node_name};
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::member::Member;
-use self::members::Members;
+use self::members::{Fact, Members, Name, Truth};
+use self::presence::{Claim, Presence};
 use crate::auth::Identity;
 use crate::hub::Outbox;
+use crate::redis_link::{RedisConfig, RedisLink, Unavailable};
 
 /// Knows every connection of this process, and through Redis those of all others.
 #[derive(Debug)]
@@ -35,6 +45,17 @@ pub struct Registry {
     /// The name of this node in lists.
     node: Arc<str>,
     members: Mutex<Members>,
+    /// `None` for a process that is alone.
+    presence: Option<Presence>,
+}
+
+/// `[registry]`: how nodes know of each other.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// How long a node that is not heard of counts as alive.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
 }
 
 /// How many connections there may be at a time, in the whole fleet.
@@ -77,18 +98,65 @@ pub struct Registered {
     member: Arc<Member>,
 }
 
+/// What an operator gets to see.
+#[derive(Debug)]
+pub struct Seen {
+    pub listing: Listing,
+    /// Why only this node's connections are in it, if so.
+    pub others: Result<(), Unavailable>,
+}
+
+/// What became of closing.
+#[derive(Debug)]
+pub struct Closed {
+    /// How many were told to go.
+    pub count: usize,
+    /// Why only this node's were, if so.
+    pub others: Result<(), Unavailable>,
+}
+
 impl Registry {
     /// The registry of a process that is alone.
-    pub fn alone(limits: RegistryLimits, node: &str) -> Arc<Self> {
+    pub fn alone(limits: RegistryLimits, node: Arc<str>) -> Arc<Self> {
         Arc::new(Registry {
             limits,
-            node: node.into(),
+            node,
             members: Mutex::default(),
+            presence: None,
         })
+    }
+
+    /// The registry of one of the processes that share a Redis. It needs [`Registry::run`].
+    pub fn in_fleet(
+        limits: RegistryLimits,
+        node: Arc<str>,
+        config: &RegistryConfig,
+        redis: &RedisConfig,
+        link: RedisLink,
+    ) -> Arc<Self> {
+        let presence = Presence::new(link, node.clone(), config.lease, redis.reply_timeout);
+        Arc::new(Registry {
+            limits,
+            node,
+            members: Mutex::new(Members::of_a_fleet()),
+            presence: Some(presence),
+        })
+    }
+
+    /// Keeps the fleet and this process informed of each other until it is stopped, which should be
+    /// when the last connection has gone; a process that is alone has nothing to do.
+    pub async fn run(self: Arc<Self>, stopped: CancellationToken) {
+        match &self.presence {
+            Some(presence) => presence.keep(&self.members, &stopped).await,
+            None => stopped.cancelled().await,
+        }
     }
 
     /// Lets a connection in, in the place of the one that its client had under the same
     /// `connection_id`: that one is told to go. Nobody's connections take no other's place.
+    ///
+    /// Who has credentials is counted in all of the fleet, which may take as long as Redis may take
+    /// to answer. While it does not, each node counts by itself.
     pub async fn register(self: &Arc<Self>, newcomer: Newcomer) -> Result<Registered, TooMany> {
         let who = Who::of(&newcomer.identity, newcomer.key);
         let member = Arc::new(Member::new(
@@ -98,11 +166,133 @@ impl Registry {
             newcomer.address,
             newcomer.outbox,
         ));
-        self.members().enter(&member, who, &self.limits)?;
-        Ok(Registered {
+        let replaced = self.members().enter(&member, who, &self.limits)?;
+        // From here on whatever happens, being cancelled too, takes it out again.
+        let registered = Registered {
             registry: self.clone(),
             member,
-        })
+        };
+        if let (Some(presence), Some(name)) =
+            (&self.presence, members::name(&registered.member, &who))
+        {
+            // Who takes a place that is counted already is not one more.
+            let unless = |is_replaced, limit| if is_replaced { NO_LIMIT } else { limit };
+            let limits = RegistryLimits {
+                per_user: unless(replaced.of_the_same_user, self.limits.per_user),
+                per_key: unless(replaced.of_the_same_key, self.limits.per_key),
+            };
+            self.claim(presence, &name, &registered, who, limits)
+                .await?;
+        }
+        Ok(registered)
+    }
+
+    async fn claim(
+        &self,
+        presence: &Presence,
+        name: &Name,
+        registered: &Registered,
+        who: Who,
+        limits: RegistryLimits,
+    ) -> Result<(), TooMany> {
+        let claim = {
+            let members = self.members();
+            Claim {
+                name,
+                id: registered.member.id,
+                who,
+                of_user: who.user.map_or(0, |user| members.of_user(user)),
+                of_key: who.key.map_or(0, |key| members.of_key(key)),
+                limits,
+            }
+        };
+        let turn = presence.claim(&claim).await;
+        let mut members = self.members();
+        match turn {
+            Ok(turn) => members.take_turn(name, registered.member.id, turn?),
+            Err(unavailable) => {
+                tracing::debug!(error = %unavailable, "connections are counted on this node alone");
+                members.tell_later(name.clone());
+            }
+        }
+        // Somebody came or went meanwhile, and the fleet may have been told in the other order.
+        let facts = [
+            (who.user.map(Fact::User), claim.of_user),
+            (who.key.map(Fact::Key), claim.of_key),
+        ];
+        for (fact, told) in facts {
+            if let Some(fact) = fact
+                && !matches!(members.truth(&fact), Truth::Count(count) if count == told)
+            {
+                members.doubt(fact);
+            }
+        }
+        Ok(())
+    }
+
+    /// The connections of the fleet that the filter picks, up to `limit` of them. This node's are as
+    /// they are now, those of others as they were some seconds ago at most.
+    pub async fn list(&self, filter: &Filter, limit: usize) -> Seen {
+        let mut connections: Vec<_> = self
+            .members()
+            .iter()
+            .filter(|(member, who)| filter.picks(member.id, &member.connection_id, who))
+            .take(limit.saturating_add(1))
+            .map(|(member, who)| member.listed(*who, &self.node))
+            .collect();
+        let room = limit.saturating_sub(connections.len());
+        let mut more = connections.len() > limit;
+        connections.truncate(limit);
+        let mut others = Ok(());
+        if let Some(presence) = &self.presence
+            && !more
+        {
+            let theirs = presence
+                .fleet()
+                .list_without(Some(presence.node()), filter, room);
+            match theirs.await {
+                Ok(theirs) => {
+                    connections.extend(theirs.connections);
+                    more = theirs.more;
+                }
+                Err(unavailable) => others = Err(unavailable),
+            }
+        }
+        connections.sort_by_key(|listed| (listed.since, listed.id));
+        let listing = Listing { connections, more };
+        Seen { listing, others }
+    }
+
+    /// Tells all connections of the fleet to go that the filter picks: this node's at once, those of
+    /// others within a second.
+    pub async fn close(
+        &self,
+        filter: &Filter,
+        code: GoodbyeCode,
+        reason: Option<GoodbyeReason>,
+    ) -> Closed {
+        let goodbye = Goodbye::Closed {
+            code,
+            reason: reason.clone(),
+        };
+        let here = self.members().send_away_all(filter, &goodbye);
+        let Some(presence) = &self.presence else {
+            return Closed {
+                count: here,
+                others: Ok(()),
+            };
+        };
+        let elsewhere = presence
+            .fleet()
+            .close_without(Some(presence.node()), filter, code, reason);
+        let (there, others) = match elsewhere.await {
+            Ok(count) => (count, Ok(())),
+            Err(unavailable) => (0, Err(unavailable)),
+        };
+        Closed {
+            count: here + there,
+            others,
+        }
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -111,6 +301,9 @@ impl Registry {
             .expect("nothing panics while it holds the members")
     }
 }
+
+/// More than there can be. Redis counts in doubles: not the largest number of ours.
+const NO_LIMIT: usize = u32::MAX as usize;
 
 impl Registered {
     /// What the client calls this connection.

@@ -1,0 +1,206 @@
+//! What all nodes of a Redis have told of their connections.
+//!
+//! | key | is | lives |
+//! |---|---|---|
+//! | `tidings:nodes` | a set: the nodes, each by a UUID that it made when it started | for ever; who is gone is removed |
+//! | `tidings:node:<node>` | its name, as long as it lives | the lease, renewed |
+//! | `tidings:connections:<node>` | a hash: its connections, as JSON by id | the lease, renewed |
+//! | `tidings:counts:<node>` | a hash: `user:<id>` and `key:<id>`, how many there are of them; `name:<owner>:<connection_id>`, who has the name | the lease, renewed |
+//! | `tidings:turn` | the place of the last who took a name | an hour |
+//! | `tidings:orders` | a stream: what all nodes are to do (`order.rs`) | an hour |
+
+use std::collections::{HashMap, HashSet};
+
+use redis::cmd;
+use uuid::Uuid;
+
+use super::filter::Filter;
+use super::goodbye::{GoodbyeCode, GoodbyeReason};
+use super::listed::Listed;
+use super::order::Order;
+use crate::redis_link::{RedisLink, Unavailable};
+
+/// All nodes that share a Redis, as anybody sees them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fleet(RedisLink);
+
+/// Some of the connections that there are.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The oldest first.
+    pub connections: Vec<Listed>,
+    /// There are others that were asked for.
+    pub more: bool,
+}
+
+/// The set of nodes.
+pub(super) const NODES: &str = "tidings:nodes";
+
+/// Connections in one answer of Redis: others wait for it meanwhile.
+const BATCH: usize = 500;
+
+impl Fleet {
+    pub fn new(link: RedisLink) -> Self {
+        Fleet(link)
+    }
+
+    pub(super) fn link(&self) -> &RedisLink {
+        &self.0
+    }
+
+    /// The connections that the filter picks, up to `limit` of them.
+    pub async fn list(&self, filter: &Filter, limit: usize) -> Result<Listing, Unavailable> {
+        self.list_without(None, filter, limit).await
+    }
+
+    /// Tells all that the filter picks to go, and how many they are. Each node does it within a
+    /// second; those that come meanwhile may be among them.
+    pub async fn close(
+        &self,
+        filter: &Filter,
+        code: GoodbyeCode,
+        reason: Option<GoodbyeReason>,
+    ) -> Result<usize, Unavailable> {
+        self.close_without(None, filter, code, reason).await
+    }
+
+    /// The same, but for the connections of one node.
+    pub(super) async fn list_without(
+        &self,
+        node: Option<Uuid>,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Listing, Unavailable> {
+        let mut listing = Listing::default();
+        self.each(node, |listed| {
+            if filter.picks(listed.id, &listed.connection_id, &listed.who) {
+                listing.more = listing.connections.len() == limit;
+                if !listing.more {
+                    listing.connections.push(listed);
+                }
+            }
+            !listing.more
+        })
+        .await?;
+        listing
+            .connections
+            .sort_by_key(|listed| (listed.since, listed.id));
+        Ok(listing)
+    }
+
+    /// The same, but for the connections of one node, which has closed its own.
+    pub(super) async fn close_without(
+        &self,
+        node: Option<Uuid>,
+        filter: &Filter,
+        code: GoodbyeCode,
+        reason: Option<GoodbyeReason>,
+    ) -> Result<usize, Unavailable> {
+        // Before they are told: they are not listed any more then.
+        let mut count = 0;
+        self.each(node, |listed| {
+            count += usize::from(filter.picks(listed.id, &listed.connection_id, &listed.who));
+            true
+        })
+        .await?;
+        let order = Order::Close {
+            from: node,
+            filter: filter.clone(),
+            code,
+            reason,
+        };
+        if let Some(words) = order.words() {
+            let _: String = self.0.run(&words).await?;
+        }
+        Ok(count)
+    }
+
+    /// Shows every connection once, until somebody has seen enough.
+    async fn each(
+        &self,
+        without: Option<Uuid>,
+        mut go_on: impl FnMut(Listed) -> bool,
+    ) -> Result<(), Unavailable> {
+        for node in self.live().await? {
+            if Some(node) == without {
+                continue;
+            }
+            // A scan may tell of the same one twice.
+            let mut seen = HashSet::new();
+            let mut cursor = 0;
+            loop {
+                let mut scan = cmd("HSCAN");
+                scan.arg(connections(node))
+                    .arg(cursor)
+                    .arg("COUNT")
+                    .arg(BATCH);
+                let (next, some): (u64, HashMap<String, Vec<u8>>) = self.0.run(&scan).await?;
+                for listed in some.values().filter_map(|json| Listed::read(json)) {
+                    if seen.insert(listed.id) && !go_on(listed) {
+                        return Ok(());
+                    }
+                }
+                match next {
+                    0 => break,
+                    next => cursor = next,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The nodes that live.
+    async fn live(&self) -> Result<Vec<Uuid>, Unavailable> {
+        Ok(self.nodes().await?.0)
+    }
+
+    /// The nodes that live, and those whose lease has ended.
+    async fn nodes(&self) -> Result<(Vec<Uuid>, Vec<Uuid>), Unavailable> {
+        let names: Vec<String> = self.0.run(cmd("SMEMBERS").arg(NODES)).await?;
+        let nodes: Vec<_> = names
+            .iter()
+            .filter_map(|name| Uuid::try_parse(name).ok())
+            .collect();
+        if nodes.is_empty() {
+            return Ok((nodes, Vec::new()));
+        }
+        let mut leases = cmd("MGET");
+        for node in &nodes {
+            leases.arg(lease(*node));
+        }
+        let leases: Vec<Option<String>> = self.0.run(&leases).await?;
+        let (live, dead): (Vec<_>, Vec<_>) = nodes
+            .into_iter()
+            .zip(leases)
+            .partition(|(_, lease)| lease.is_some());
+        let nodes = |pairs: Vec<(Uuid, _)>| pairs.into_iter().map(|(node, _)| node).collect();
+        Ok((nodes(live), nodes(dead)))
+    }
+
+    /// Takes nodes off the set whose lease has ended; one that comes back puts itself on it again.
+    pub(super) async fn forget_dead(&self) -> Result<(), Unavailable> {
+        let (_, dead) = self.nodes().await?;
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let mut remove = cmd("SREM");
+        remove.arg(NODES);
+        for node in dead {
+            remove.arg(node.to_string());
+        }
+        let _: i64 = self.0.run(&remove).await?;
+        Ok(())
+    }
+}
+
+pub(super) fn lease(node: Uuid) -> String {
+    format!("tidings:node:{node}")
+}
+
+pub(super) fn connections(node: Uuid) -> String {
+    format!("tidings:connections:{node}")
+}
+
+pub(super) fn counts(node: Uuid) -> String {
+    format!("tidings:counts:{node}")
+}
