@@ -198,7 +198,7 @@ fn routes(
                 per_user: 10,
                 per_key: 1000,
             },
-            "node",
+            "node".into(),
         ),
         limits: limits.of_connection(),
         metrics: metrics.clone(),

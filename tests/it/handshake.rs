@@ -393,7 +393,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
                 per_user: 10,
                 per_key: 1000,
             },
-            "node",
+            "node".into(),
         ),
         limits: settings.limits.of_connection(),
         metrics,

@@ -79,7 +79,7 @@ async fn a_connection_ends_when_its_token_expires_and_not_before() {
     assert_eq!(client.closed().await, (4403, "Token expired".to_owned()));
     assert!(seconds_since_1970() >= expiry as f64);
     server
-        .until_metric(r#"tidings_closes_total{reason="token_expired"}"#, 2.0)
+        .until_metric(r#"tidings_closes_total{reason="token_expired"}"#, 1.0)
         .await;
     // And it opens nothing any more.
     let refused = answer(
