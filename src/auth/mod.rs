@@ -313,8 +313,8 @@ mod tests {
         assert_eq!(answer, Err(AuthError::Forbidden(Reason::RevokedKey)));
     }
 
-    #[test]
-    fn of_a_key_and_a_bearer_the_bearer_counts() {
+    #[tokio::test]
+    async fn of_a_key_and_a_bearer_the_bearer_counts() {
         let door = Door::new();
         for (authorization, reason) in [
             ("Bearer a.b.c", Reason::UnknownIssuer),

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use rustls::server::ParsedCertificate;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -77,17 +80,18 @@ impl Key {
         if text.matches("-----BEGIN ").count() > 1 {
             return Err(BadKey::Several);
         }
-        if !["PUBLIC KEY-----", "CERTIFICATE-----"]
-            .iter()
-            .any(|end| text.contains(end))
-        {
-            return Err(BadKey::NotPem);
+        if text.contains("-----BEGIN RSA PUBLIC KEY-----") {
+            let key = DecodingKey::from_rsa_pem(pem).map_err(|_| BadKey::Unknown)?;
+            return Key::of(key, None, None);
         }
-        // The library wants to be told what it will find.
-        let key = DecodingKey::from_ed_pem(pem)
-            .or_else(|_| DecodingKey::from_ec_pem(pem))
-            .or_else(|_| DecodingKey::from_rsa_pem(pem));
-        Key::of(key.map_err(|_| BadKey::Unknown)?, None, None)
+        let info = if text.contains("-----BEGIN CERTIFICATE-----") {
+            let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| BadKey::NotPem)?;
+            let parsed = ParsedCertificate::try_from(&certificate).map_err(|_| BadKey::NotPem)?;
+            parsed.subject_public_key_info()
+        } else {
+            SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| BadKey::NotPem)?
+        };
+        Key::of(of_info(&info)?, None, None)
     }
 
     /// A key of a set, if it is one that checks signatures.
@@ -148,6 +152,26 @@ impl Key {
         crypto::verify(token.signature, message, &self.key, algorithm).unwrap_or(false)
     }
 }
+
+/// The key in what X.509 calls a subject public key info.
+fn of_info(info: &SubjectPublicKeyInfoDer<'_>) -> Result<DecodingKey, BadKey> {
+    let body = STANDARD.encode(info);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+    let pem = pem.as_bytes();
+    // The library does not look at the curve, and wants to be told what it will find.
+    let has_curve = |oid: &[u8]| info.windows(oid.len()).any(|window| window == oid);
+    let key = DecodingKey::from_ed_pem(pem)
+        .or_else(|_| DecodingKey::from_rsa_pem(pem))
+        .or_else(|error| match has_curve(P256_OID) || has_curve(P384_OID) {
+            true => DecodingKey::from_ec_pem(pem),
+            false => Err(error),
+        });
+    key.map_err(|_| BadKey::Unknown)
+}
+
+/// The names of curves, as X.509 writes them (RFC 5480, section 2.1.1.1).
+const P256_OID: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P384_OID: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
 
 /// Which of the keys has signed a token, if one has. A token names its key, or else each that fits
 /// is tried.
@@ -290,5 +314,148 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pem(name: &str) -> Result<Kind, BadKey> {
+        let path = format!("{}/tests/it/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+        Key::of_pem(&std::fs::read(path).unwrap()).map(|key| key.kind)
+    }
+
+    #[test]
+    fn public_keys_and_certificates_are_keys() {
+        assert_eq!(pem("rsa.pub"), Ok(Kind::Rsa));
+        assert_eq!(pem("rsa.old.pub"), Ok(Kind::Rsa));
+        assert_eq!(pem("rsa.crt"), Ok(Kind::Rsa));
+        assert_eq!(pem("rsa-by-ed25519.crt"), Ok(Kind::Rsa));
+        assert_eq!(pem("p256.pub"), Ok(Kind::P256));
+        assert_eq!(pem("p384.pub"), Ok(Kind::P384));
+        assert_eq!(pem("p384.crt"), Ok(Kind::P384));
+        assert_eq!(pem("ed25519.pub"), Ok(Kind::Ed25519));
+        assert_eq!(pem("ed25519.crt"), Ok(Kind::Ed25519));
+    }
+
+    #[test]
+    fn no_other_key_is_one() {
+        assert_eq!(pem("rsa-1024.pub"), Err(BadKey::RsaSize));
+        for name in ["p521.pub", "secp256k1.pub", "x25519.pub"] {
+            assert_eq!(pem(name), Err(BadKey::Unknown), "{name}");
+        }
+        for name in ["rsa", "rsa.old", "p256", "p256.old", "ed25519"] {
+            assert_eq!(pem(name), Err(BadKey::Private), "{name}");
+        }
+        let two = [
+            include_bytes!("../../../tests/it/keys/rsa.pub.pem").as_slice(),
+            include_bytes!("../../../tests/it/keys/p256.pub.pem"),
+        ];
+        assert_eq!(Key::of_pem(&two.concat()).err(), Some(BadKey::Several));
+    }
+
+    #[test]
+    fn a_key_is_used_for_what_it_is_made_for_alone() {
+        use Algorithm as A;
+        let all = [
+            A::RS256,
+            A::RS384,
+            A::RS512,
+            A::PS256,
+            A::PS384,
+            A::PS512,
+            A::ES256,
+            A::ES384,
+            A::EdDSA,
+            A::HS256,
+            A::HS384,
+            A::HS512,
+        ];
+        let fit = |kind: Kind| {
+            all.into_iter()
+                .filter(|one| kind.fits(*one))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fit(Kind::Rsa), all[..6]);
+        assert_eq!(fit(Kind::P256), [A::ES256]);
+        assert_eq!(fit(Kind::P384), [A::ES384]);
+        assert_eq!(fit(Kind::Ed25519), [A::EdDSA]);
+        assert_eq!(fit(Kind::Secret { bytes: 32 }), [A::HS256]);
+        assert_eq!(fit(Kind::Secret { bytes: 63 }), [A::HS256, A::HS384]);
+        assert_eq!(fit(Kind::Secret { bytes: 64 }), all[9..]);
+    }
+
+    /// The key of RFC 8037, appendix A.2, with more in it.
+    fn ed25519(more: serde_json::Value) -> serde_json::Value {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let mut key = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+        key.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        key
+    }
+
+    fn read(keys: serde_json::Value, from: JwksFrom) -> Result<Vec<Key>, BadKey> {
+        jwks(json!({ "keys": keys }).to_string().as_bytes(), from)
+    }
+
+    #[test]
+    fn of_a_set_those_keys_count_that_check_signatures() {
+        let count = |key: serde_json::Value| read(json!([key]), JwksFrom::Url).unwrap().len();
+        for good in [
+            json!({}),
+            json!({ "use": "sig", "alg": "EdDSA", "kid": "1" }),
+            json!({ "key_ops": ["verify", "sign"] }),
+            json!({ "d": "never read", "x5t": "1" }),
+        ] {
+            assert_eq!(count(ed25519(good.clone())), 1, "{good}");
+        }
+        for other in [
+            json!({ "use": "enc" }),
+            json!({ "key_ops": ["encrypt"] }),
+            json!({ "key_ops": [] }),
+            json!({ "alg": "RS256" }),
+            json!({ "alg": "ES256" }),
+            json!({ "alg": "RSA-OAEP" }),
+            json!({ "alg": "none" }),
+            json!({ "crv": "X25519" }),
+            json!({ "crv": "Ed448" }),
+            json!({ "crv": "P-256" }),
+            json!({ "kty": "AKP" }),
+            json!({ "kty": "RSA" }),
+            json!({ "kty": "EC" }),
+            json!({ "x": "short" }),
+            json!({ "x": 7 }),
+            json!({ "kid": 7 }),
+        ] {
+            assert_eq!(count(ed25519(other.clone())), 0, "{other}");
+        }
+        let strangers = json!([7, null, "key", {}, ed25519(json!({ "kid": "mine" }))]);
+        assert_eq!(read(strangers, JwksFrom::Url).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_secret_that_everybody_reads_is_none() {
+        let k = URL_SAFE_NO_PAD.encode("0123456789abcdef0123456789abcdef");
+        let set = json!([{ "kty": "oct", "k": k }, { "kty": "oct", "k": "c2hvcnQ" }]);
+        assert_eq!(read(set.clone(), JwksFrom::Url).unwrap().len(), 0);
+        assert_eq!(read(set, JwksFrom::File).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_set_of_keys_is_refused() {
+        for bad in ["", "[]", "{}", r#"{"keys":{}}"#, "not found"] {
+            assert_eq!(
+                jwks(bad.as_bytes(), JwksFrom::Url).err(),
+                Some(BadKey::NotJwks)
+            );
+        }
+        let many = vec![ed25519(json!({})); MAX_KEYS + 1];
+        assert_eq!(
+            read(json!(many), JwksFrom::Url).err(),
+            Some(BadKey::TooMany)
+        );
     }
 }

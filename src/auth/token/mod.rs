@@ -13,6 +13,8 @@ mod jwks_url;
 mod key;
 mod key_file;
 pub mod mint;
+#[cfg(test)]
+mod tests;
 mod trail;
 
 pub use self::config::{ClaimNames, IssuerConfig, JwtConfig};
