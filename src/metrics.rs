@@ -16,8 +16,8 @@ pub struct Metrics {
     pub connections: Family<ProtocolLabel, Gauge>,
     /// Connections that ended, by the one reason that each has.
     pub closes: Family<ReasonLabel, Counter>,
-    /// Upgrades refused because `limits.connections` are open.
-    pub connections_refused: Counter,
+    /// Upgrades refused: `too_many` on this node, `too_many_of_address`, `too_often_of_address`.
+    pub connections_refused: Family<ReasonLabel, Counter>,
     /// Results of authentication: `anonymous`, `account`, `forbidden`, `unavailable`.
     pub authentications: Family<ResultLabel, Counter>,
     /// Running subscriptions.
@@ -99,7 +99,7 @@ impl Default for Metrics {
             connections: counted.family("connections", "Open connections"),
             closes: counted.family("closes", "Ended connections by reason"),
             connections_refused: counted
-                .one("connections_refused", "Upgrades refused: too many open"),
+                .family("connections_refused", "Upgrades refused by reason"),
             authentications: counted.family("authentications", "Results of authentication"),
             subscriptions: counted.one("subscriptions", "Running subscriptions"),
             operations: counted.one("operations", "Running shared operations"),

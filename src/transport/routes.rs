@@ -5,26 +5,31 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
+use super::address::{Peer, TrustedProxies};
+use super::connections::{close, close_one, list};
 use super::http::{Queries, authenticate, how_to_ask};
 use super::ws::Upgrades;
 use crate::drain::Drain;
 use crate::hub::Hub;
 use crate::ingest::{Refused, check};
 use crate::metrics::Metrics;
+use crate::registry::Registry;
 
 /// What the routes lead to.
 pub struct Routes {
     pub path: String,
     pub upgrades: Upgrades,
     pub queries: Queries,
+    pub registry: Arc<Registry>,
+    pub proxies: TrustedProxies,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     pub drain: Drain,
@@ -42,13 +47,15 @@ impl Routes {
     pub fn router(self) -> Router {
         let cors = CorsLayer::new()
             .allow_origin(Any)
-            .allow_methods([Method::GET, Method::POST])
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
             .allow_headers(AllowHeaders::mirror_request())
             .max_age(CORS_MAX_AGE);
         let path = self.path.clone();
         Router::new()
             .route(&path, get(subscribe).post(query))
             .route("/v1/events/{channel}", post(publish))
+            .route("/v1/connections", get(list).delete(close))
+            .route("/v1/connections/{connection_id}", delete(close_one))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
@@ -60,7 +67,7 @@ impl Routes {
 
 impl Routes {
     /// The body of a request, in full and in time.
-    async fn read(&self, body: Body) -> Result<Bytes, Response> {
+    pub(super) async fn read(&self, body: Body) -> Result<Bytes, Response> {
         let read = Limited::new(body, self.message_bytes).collect();
         match tokio::time::timeout(self.body_timeout, read).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -75,12 +82,16 @@ impl Routes {
 
 async fn subscribe(
     State(routes): State<Arc<Routes>>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
         Ok(_) if routes.drain.begun.is_cancelled() => stopping(),
-        Ok(upgrade) => routes.upgrades.accept(upgrade),
+        Ok(upgrade) => {
+            let address = routes.proxies.client(peer.0, &headers);
+            routes.upgrades.accept(upgrade, address)
+        }
         Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
         Err(_) => how_to_ask(),
     }
@@ -100,14 +111,12 @@ async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let refuse =
-        |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
     match authenticate(&routes.queries.authenticator, &headers, &routes.metrics).await {
         Ok(identity) if identity.scopes().may_publish() => {}
         Ok(_) => {
             return refuse(
                 StatusCode::FORBIDDEN,
-                "this needs a key with the scope `publish`".to_owned(),
+                "this needs a key with the scope `publish`",
             );
         }
         Err(response) => return response,
@@ -157,6 +166,12 @@ async fn not_found(State(routes): State<Arc<Routes>>) -> Response {
         format!("Nothing is here. GraphQL is at {}\n", routes.path),
     )
         .into_response()
+}
+
+/// Answers with why not, as JSON.
+pub(super) fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
+    let why: String = why.into();
+    (status, Json(serde_json::json!({ "error": why }))).into_response()
 }
 
 fn stopping() -> Response {
