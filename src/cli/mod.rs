@@ -6,10 +6,12 @@
 
 mod accounts;
 mod config;
+mod connections;
 mod keys;
 mod publish;
 mod schema;
 mod serve;
+mod server;
 mod table;
 
 use std::io::Write;
@@ -54,6 +56,9 @@ enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// List and close connections
+    #[command(subcommand)]
+    Connections(connections::Command),
     /// Import and list the accounts that `me` shows
     #[command(subcommand)]
     Accounts(accounts::Command),
@@ -90,6 +95,7 @@ impl Cli {
         match self.command {
             Command::Serve { demo, .. } => serve::serve(layers?.settings()?, demo).await,
             Command::Keys(command) => command.run(&layers?.settings()?).await,
+            Command::Connections(command) => command.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),
