@@ -16,8 +16,8 @@ pub struct Metrics {
     pub connections: Family<ConnectionLabel, Gauge>,
     /// Connections that ended, by the one reason that each has.
     pub closes: Family<ReasonLabel, Counter>,
-    /// Upgrades refused because `limits.connections` are open.
-    pub connections_refused: Counter,
+    /// Upgrades refused: `too_many` on this node, `too_many_of_address`, `too_often_of_address`.
+    pub connections_refused: Family<ReasonLabel, Counter>,
     /// Checks of credentials: of what, with what result, and why where it is not `accepted`.
     pub authentications: Family<AuthenticationLabel, Counter>,
     /// Running subscriptions.
@@ -106,7 +106,7 @@ impl Default for Metrics {
             connections: counted.family("connections", "Open connections"),
             closes: counted.family("closes", "Ended connections by reason"),
             connections_refused: counted
-                .one("connections_refused", "Upgrades refused: too many open"),
+                .family("connections_refused", "Upgrades refused by reason"),
             authentications: counted.family("authentications", "Checks of credentials"),
             subscriptions: counted.one("subscriptions", "Running subscriptions"),
             operations: counted.one("operations", "Running shared operations"),

@@ -6,10 +6,12 @@
 
 mod accounts;
 mod config;
+mod connections;
 mod keys;
 mod publish;
 mod schema;
 mod serve;
+mod server;
 mod table;
 mod token;
 mod value;
@@ -58,6 +60,9 @@ enum Command {
     Keys(keys::Command),
     /// Make a JSON Web Token for development, or say what a server makes of one
     Token(token::Arguments),
+    /// List and close connections
+    #[command(subcommand)]
+    Connections(connections::Command),
     /// Import and list the accounts that `me` shows
     #[command(subcommand)]
     Accounts(accounts::Command),
@@ -95,6 +100,7 @@ impl Cli {
             Command::Serve { demo, .. } => serve::serve(layers?.settings()?, demo).await,
             Command::Keys(command) => command.run(&layers?.settings()?).await,
             Command::Token(arguments) => arguments.run(&layers?.settings()?).await,
+            Command::Connections(command) => command.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),

@@ -20,10 +20,12 @@ use crate::graphql::{Graphql, RequestLimits, Sources};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::redis_link::RedisLink;
+use crate::registry::{Registry, node_name};
 use crate::retained::{MemoryRetained, RedisRetained, Retained};
 use crate::store::{Store, refresh};
 use crate::telemetry;
 use crate::topic::Topic;
+use crate::transport::address::{Addresses, TrustedProxies};
 use crate::transport::http::Queries;
 use crate::transport::listener;
 use crate::transport::routes::Routes;
@@ -49,7 +51,8 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         inbox,
         retained,
         store,
-    } = outside(&settings, is_demo)?;
+        registry,
+    } = outside(&settings, is_demo, address.port())?;
     let prices_for = settings.retained.prices_for;
     let hub = Hub::new(
         bus,
@@ -58,9 +61,10 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
         prices_for,
         metrics.clone(),
     );
-    // Not the drain's token: results go out until the last connection has gone.
-    let hub_stopped = tokio_util::sync::CancellationToken::new();
-    let mut hub_runs = tokio::spawn(hub.clone().run(inbox, hub_stopped.clone()));
+    // Not the drain's token: results go out, and connections are known, until the last has gone.
+    let all_gone = tokio_util::sync::CancellationToken::new();
+    let mut hub_runs = tokio::spawn(hub.clone().run(inbox, all_gone.clone()));
+    background.spawn(registry.clone().run(all_gone.clone()));
     // Goes on when we do not wait for it any longer.
     let pinned = tokio::spawn(hub.clone().pin(price_topics(&settings)));
     if timeout(BUS_PATIENCE, pinned).await.is_err() || !hub.is_up() {
@@ -85,7 +89,9 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     let kept_fresh = tokens.clone().keep_fresh(drain.begun.child_token());
     background.spawn(kept_fresh);
 
-    let routes = routes(&settings, &hub, &ring, directory, &metrics, &drain, tokens);
+    let routes = routes(
+        &settings, &hub, &ring, directory, registry, &metrics, &drain, tokens,
+    );
     let accepting = tokio::spawn(listener::serve(
         listener,
         routes.router(),
@@ -105,7 +111,7 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     }
     accepting.await?;
     drain.finish(settings.server.shutdown_grace).await;
-    hub_stopped.cancel();
+    all_gone.cancel();
     hub_runs.await?;
     background.close();
     background.wait().await;
@@ -119,9 +125,12 @@ struct Outside {
     inbox: Inbox,
     retained: Retained,
     store: Store,
+    registry: Arc<Registry>,
 }
 
-fn outside(settings: &Settings, is_demo: bool) -> anyhow::Result<Outside> {
+fn outside(settings: &Settings, is_demo: bool, port: u16) -> anyhow::Result<Outside> {
+    let limits = settings.limits.of_registry();
+    let node = node_name(settings.server.name.as_ref(), port).into();
     match &settings.bus {
         BusConfig::Memory => {
             let (bus, inbox) = MemoryBus::new();
@@ -136,6 +145,7 @@ fn outside(settings: &Settings, is_demo: bool) -> anyhow::Result<Outside> {
                 inbox,
                 retained,
                 store,
+                registry: Registry::alone(limits, node),
             })
         }
         BusConfig::Redis { .. } if is_demo => {
@@ -147,11 +157,14 @@ fn outside(settings: &Settings, is_demo: bool) -> anyhow::Result<Outside> {
             let link = RedisLink::new(url, &settings.redis)?;
             let (bus, inbox) = RedisBus::start(settings.redis.clone(), link.clone());
             let retained = Retained::Redis(RedisRetained::start(&settings.retained, link.clone()));
+            let (config, redis) = (&settings.registry, &settings.redis);
+            let registry = Registry::in_fleet(limits, node, config, redis, link.clone());
             Ok(Outside {
                 bus: Bus::Redis(bus),
                 inbox,
                 retained,
                 store: Store::redis(link),
+                registry,
             })
         }
     }
@@ -170,6 +183,7 @@ fn routes(
     hub: &Arc<Hub>,
     ring: &Arc<KeyRing>,
     directory: Arc<Directory>,
+    registry: Arc<Registry>,
     metrics: &Arc<Metrics>,
     drain: &Drain,
     tokens: Tokens,
@@ -193,13 +207,7 @@ fn routes(
     let server = Arc::new(Server {
         graphql: graphql.clone(),
         authenticator: authenticator.clone(),
-        registry: crate::registry::Registry::alone(
-            crate::registry::RegistryLimits {
-                per_user: 10,
-                per_key: 1000,
-            },
-            "node".into(),
-        ),
+        registry: registry.clone(),
         limits: limits.of_connection(),
         metrics: metrics.clone(),
         drain: drain.begun.clone(),
@@ -211,6 +219,7 @@ fn routes(
             server,
             limits.message_bytes,
             limits.connections,
+            Addresses::new(limits.of_address()),
             drain.open.clone(),
         ),
         queries: Queries {
@@ -218,6 +227,8 @@ fn routes(
             authenticator,
             metrics: metrics.clone(),
         },
+        registry,
+        proxies: TrustedProxies::new(limits.trusted_proxies.clone()),
         hub: hub.clone(),
         metrics: metrics.clone(),
         drain: drain.clone(),

@@ -20,7 +20,7 @@ const BUS_KIND: &str = "bus.kind";
 const ISSUERS: &str = "jwt.issuers";
 
 /// Settings whose default is their absence: what the default file has only in comments.
-const WITHOUT_DEFAULT: [&str; 3] = [BUS_URL, "redis.ca_file", "jwt.ca_file"];
+const WITHOUT_DEFAULT: [&str; 4] = [BUS_URL, "redis.ca_file", "jwt.ca_file", "server.name"];
 
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
 const MAY_BE_ZERO: [&str; 5] = [
@@ -581,6 +581,8 @@ mod tests {
         assert_snapshot!(wrong("[auth]\non_bad_credentials = 'accept'", &[], &[]), @"auth.on_bad_credentials (from tidings.toml): unknown variant `accept`, expected `reject` or `anonymous`");
         assert_snapshot!(wrong("", &[], &[listen("4000")]), @r#"server.listen (from --listen): expected an IP address and a port, such as "127.0.0.1:4000""#);
         assert_snapshot!(wrong("limits = 3", &[], &[]), @"limits (from tidings.toml): expected a section, [limits]");
+        assert_snapshot!(wrong("[limits]\ntrusted_proxies = ['10.0.0.1', 'proxy']", &[], &[]), @r#"limits.trusted_proxies[1] (from tidings.toml): expected a network such as "10.0.0.0/8", not "proxy""#);
+        assert_snapshot!(wrong("", &[("TIDINGS_SERVER__NAME", "")], &[]), @"");
         assert_snapshot!(wrong("[log]\nfilter = 'info,=x='", &[], &[]), @r#"log.filter (from tidings.toml): expected a level such as "info", or levels by module: "info,tidings::bus=debug""#);
         assert_snapshot!(wrong("[redis]\nreconnect_max = '1ms'", &[], &[]), @"redis.reconnect_min (the default): expected no more than redis.reconnect_max");
     }

@@ -7,10 +7,12 @@ mod layers;
 
 pub use self::layers::{ConfigError, Flag, Layers, Origin};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -18,10 +20,12 @@ use crate::auth::{AuthConfig, JwtConfig};
 use crate::bus::BusConfig;
 use crate::hub::{HubConfig, OutboxLimits};
 use crate::redis_link::RedisConfig;
+use crate::registry::{NodeName, RegistryConfig, RegistryLimits};
 use crate::retained::RetainedConfig;
 use crate::store::StoreConfig;
 use crate::telemetry::LogConfig;
 use crate::topic::Currency;
+use crate::transport::address::AddressLimits;
 use crate::transport::routes;
 use crate::transport::ws::ConnectionLimits;
 
@@ -38,6 +42,7 @@ pub struct Settings {
     pub auth: AuthConfig,
     pub jwt: JwtConfig,
     pub hub: HubConfig,
+    pub registry: RegistryConfig,
     pub limits: LimitsConfig,
     pub prices: PricesConfig,
     pub invoices: InvoicesConfig,
@@ -65,6 +70,8 @@ pub struct ServerConfig {
     pub path: String,
     #[serde(deserialize_with = "paths")]
     pub also_at: Vec<String>,
+    /// Absent: what the machine is called, and the port.
+    pub name: Option<NodeName>,
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
     #[serde(with = "humantime_serde")]
@@ -76,6 +83,15 @@ pub struct ServerConfig {
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
     pub connections: usize,
+    pub connections_per_user: usize,
+    pub connections_per_key: usize,
+    pub connections_per_ip: usize,
+    pub connections_per_ip_per_minute: NonZeroU32,
+    pub connections_per_ip_burst: NonZeroU32,
+    #[serde(deserialize_with = "networks")]
+    pub unlimited_networks: Vec<IpNet>,
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "humantime_serde")]
     pub init_timeout: Duration,
     #[serde(with = "humantime_serde")]
@@ -97,6 +113,24 @@ pub struct LimitsConfig {
 }
 
 impl LimitsConfig {
+    /// How many connections there may be of whom.
+    pub fn of_registry(&self) -> RegistryLimits {
+        RegistryLimits {
+            per_user: self.connections_per_user,
+            per_key: self.connections_per_key,
+        }
+    }
+
+    /// How many connections one address may have.
+    pub fn of_address(&self) -> AddressLimits {
+        AddressLimits {
+            connections: self.connections_per_ip,
+            per_minute: self.connections_per_ip_per_minute,
+            burst: self.connections_per_ip_burst,
+            unlimited: self.unlimited_networks.clone(),
+        }
+    }
+
     /// What one connection may use.
     pub fn of_connection(&self) -> ConnectionLimits {
         ConnectionLimits {
@@ -136,6 +170,24 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
         D::Error::custom("expected an IP address and a port, such as \"127.0.0.1:4000\"")
+    })
+}
+
+/// Networks as `10.0.0.0/8`, and single addresses.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    #[derive(Deserialize)]
+    struct Wrapped(#[serde(deserialize_with = "network")] IpNet);
+    let wrapped = Vec::<Wrapped>::deserialize(deserializer)?;
+    Ok(wrapped.into_iter().map(|Wrapped(one)| one).collect())
+}
+
+fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).ok_or_else(|| {
+        D::Error::custom(format!(
+            "expected a network such as \"10.0.0.0/8\", not {text:?}"
+        ))
     })
 }
 

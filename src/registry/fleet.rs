@@ -135,7 +135,7 @@ impl Fleet {
                     .arg("COUNT")
                     .arg(BATCH);
                 let (next, some): (u64, HashMap<String, Vec<u8>>) = self.0.run(&scan).await?;
-                for listed in some.values().filter_map(|json| Listed::read(json)) {
+                for listed in some.values().filter_map(|json| read(json)) {
                     if seen.insert(listed.id) && !go_on(listed) {
                         return Ok(());
                     }
@@ -191,6 +191,11 @@ impl Fleet {
         let _: i64 = self.0.run(&remove).await?;
         Ok(())
     }
+}
+
+/// A connection that another node has told of; what a newer tidings tells otherwise is left out.
+fn read(json: &[u8]) -> Option<Listed> {
+    serde_json::from_slice(json).ok()
 }
 
 pub(super) fn lease(node: Uuid) -> String {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::connection_id::ConnectionId;
@@ -92,24 +93,26 @@ impl Who {
     }
 }
 
-impl Listed {
-    /// Reads what [`Serialize`] wrote; `None` for what it did not.
-    pub(super) fn read(json: &[u8]) -> Option<Self> {
-        let words: Words<'_> = serde_json::from_slice(json).ok()?;
-        // A text that is no account is not the same as none.
-        let account = words
-            .account
-            .map(|account| AccountId::parse(&account).ok_or(()));
-        let user = words.user.map(|user| UserId::of_number(user).ok_or(()));
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = Words::deserialize(deserializer)?;
+        let account = match &words.account {
+            Some(account) => Some(AccountId::parse(account).ok_or(D::Error::custom("account"))?),
+            None => None,
+        };
+        let user = match words.user {
+            Some(user) => Some(UserId::of_number(user).ok_or(D::Error::custom("user"))?),
+            None => None,
+        };
         let round_trip = words.round_trip_ms.map(|time| {
             Duration::try_from_secs_f64(time / MILLISECONDS_PER_SECOND).unwrap_or_default()
         });
-        Some(Listed {
+        Ok(Listed {
             id: words.id,
-            connection_id: ConnectionId::parse(&words.connection_id).ok()?,
+            connection_id: ConnectionId::parse(&words.connection_id).map_err(D::Error::custom)?,
             who: Who {
-                account: account.transpose().ok()?,
-                user: user.transpose().ok()?,
+                account,
+                user,
                 key: words.key,
             },
             protocol: words.protocol.into(),
@@ -187,8 +190,8 @@ mod tests {
         };
         let json = serde_json::to_string(&listed).unwrap();
         assert_snapshot!(json, @"");
-        assert_eq!(Listed::read(json.as_bytes()), Some(listed));
+        assert_eq!(serde_json::from_str::<Listed>(&json).unwrap(), listed);
         let broken = json.replace(account, "alice");
-        assert_eq!(Listed::read(broken.as_bytes()), None);
+        assert!(serde_json::from_str::<Listed>(&broken).is_err());
     }
 }

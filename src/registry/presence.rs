@@ -457,12 +457,12 @@ impl Presence {
                 .map(|(member, _)| member.clone())
                 .collect();
             for some in all.chunks(LOOKS) {
-                let drifted: Vec<_> = some.iter().filter(|member| member.drifted()).collect();
-                let mut members = locked(members);
-                for member in drifted {
-                    members.doubt(Fact::Connection(member.id));
-                }
-                drop(members);
+                let drifted: Vec<_> = some
+                    .iter()
+                    .filter(|member| member.drifted())
+                    .map(|member| member.id)
+                    .collect();
+                doubt_connections(members, &drifted);
                 tokio::task::yield_now().await;
             }
         }
@@ -492,6 +492,13 @@ impl Fact {
 fn held(turn: Turn, key: Option<Uuid>) -> String {
     let key = key.map_or_else(String::new, |key| Fact::Key(key).field());
     format!("{turn} {key}")
+}
+
+fn doubt_connections(members: &Mutex<Members>, ids: &[Uuid]) {
+    let mut members = locked(members);
+    for id in ids {
+        members.doubt(Fact::Connection(*id));
+    }
 }
 
 fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use super::address::Peer;
 use crate::drain::Drain;
 
 /// How long to wait when a connection cannot be accepted: most likely there are too many open files.
@@ -49,8 +50,8 @@ pub async fn serve(
             () = drain.begun.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -63,7 +64,7 @@ pub async fn serve(
         // Small messages should not wait for one another.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request));
+        let service = service_fn(move |request| answer(router.clone(), request, peer));
         let begun = drain.begun.clone();
         drain.open.spawn(async move {
             let _permit = permit;
@@ -94,9 +95,14 @@ pub async fn serve(
 /// They mean the same in any case, but Python's gql 4 finds no `sec-websocket-protocol`, only
 /// `Sec-WebSocket-Protocol`, and goes on in another protocol. hyper keeps the spelling of a request
 /// in an extension of it, and looks for that in the response.
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(
+    router: Router,
+    mut request: Request<Incoming>,
+    peer: Peer,
+) -> Result<Response, Infallible> {
     let mut spelling = request.extensions().clone();
     spelling.remove::<OnUpgrade>();
+    request.extensions_mut().insert(peer);
     let mut response = router.oneshot(request).await?;
     response.extensions_mut().extend(spelling);
     Ok(response)

@@ -1,5 +1,7 @@
 //! How clients are spoken to.
 
+pub mod address;
+pub mod connections;
 pub mod http;
 pub mod listener;
 pub mod routes;

@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
+use super::address::{Peer, TrustedProxies};
+use super::connections::{close, close_one, list};
 use super::http::{Queries, authenticate, how_to_ask};
 use super::ws::Upgrades;
 use crate::drain::Drain;
 use crate::hub::Hub;
 use crate::ingest::{Refused, check};
 use crate::metrics::Metrics;
+use crate::registry::Registry;
 
 /// What the routes lead to.
 pub struct Routes {
@@ -29,6 +32,8 @@ pub struct Routes {
     pub also_at: Vec<String>,
     pub upgrades: Upgrades,
     pub queries: Queries,
+    pub registry: Arc<Registry>,
+    pub proxies: TrustedProxies,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     pub drain: Drain,
@@ -52,11 +57,13 @@ impl Routes {
     pub fn router(self) -> Router {
         let cors = CorsLayer::new()
             .allow_origin(Any)
-            .allow_methods([Method::GET, Method::POST])
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
             .allow_headers(AllowHeaders::mirror_request())
             .max_age(CORS_MAX_AGE);
         let fixed = Router::new()
             .route("/v1/events/{channel}", post(publish))
+            .route("/v1/connections", get(list).delete(close))
+            .route("/v1/connections/{connection_id}", delete(close_one))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics));
@@ -74,7 +81,7 @@ impl Routes {
 
 impl Routes {
     /// The body of a request, in full and in time.
-    async fn read(&self, body: Body) -> Result<Bytes, Response> {
+    pub(super) async fn read(&self, body: Body) -> Result<Bytes, Response> {
         let read = Limited::new(body, self.message_bytes).collect();
         match tokio::time::timeout(self.body_timeout, read).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -89,14 +96,16 @@ impl Routes {
 
 async fn subscribe(
     State(routes): State<Arc<Routes>>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
         Ok(_) if routes.drain.begun.is_cancelled() => stopping(),
-        Ok(upgrade) => routes
-            .upgrades
-            .accept(upgrade, std::net::Ipv4Addr::LOCALHOST.into()),
+        Ok(upgrade) => {
+            let address = routes.proxies.client(peer.0, &headers);
+            routes.upgrades.accept(upgrade, address)
+        }
         Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
         Err(_) => how_to_ask(),
     }
@@ -116,14 +125,12 @@ async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let refuse =
-        |status, why: String| (status, Json(serde_json::json!({ "error": why }))).into_response();
     match authenticate(&routes.queries.authenticator, &headers).await {
         Ok(identity) if identity.scopes().may_publish() => {}
         Ok(_) => {
             return refuse(
                 StatusCode::FORBIDDEN,
-                "this needs a key with the scope `publish`".to_owned(),
+                "this needs a key with the scope `publish`",
             );
         }
         Err(response) => return response,
@@ -173,6 +180,12 @@ async fn not_found(State(routes): State<Arc<Routes>>) -> Response {
         format!("Nothing is here. GraphQL is at {}\n", routes.path),
     )
         .into_response()
+}
+
+/// Answers with why not, as JSON.
+pub(super) fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
+    let why: String = why.into();
+    (status, Json(serde_json::json!({ "error": why }))).into_response()
 }
 
 fn stopping() -> Response {

@@ -149,7 +149,9 @@ async fn more_connections_than_the_limit_are_answered_503() {
         other => panic!("{other:?}"),
     }
     assert_eq!(
-        server.metric("tidings_connections_refused_total").await,
+        server
+            .metric(r#"tidings_connections_refused_total{reason="too_many"}"#)
+            .await,
         1.0
     );
     second.fence().await;

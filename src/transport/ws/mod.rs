@@ -19,7 +19,7 @@ pub use self::graphql_transport_ws::decode as decode_frame;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::{StatusCode, header};
@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::address::{Addresses, OverLimit};
 use crate::metrics::ReasonLabel;
 
 /// Takes upgrades, up to a limit.
@@ -36,6 +37,7 @@ pub struct Upgrades {
     /// Messages above this close their connection.
     message_bytes: usize,
     permits: Arc<Semaphore>,
+    addresses: Addresses,
     /// Waits for connections that are ending when the process stops.
     open: TaskTracker,
 }
@@ -46,11 +48,15 @@ const BUFFER_BYTES: usize = 4096;
 /// What may be queued behind a client that does not read, before a write fails.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
+/// After how long somebody may be let in who is not now.
+const COME_AGAIN: Duration = Duration::from_secs(5);
+
 impl Upgrades {
     pub fn new(
         server: Arc<Server>,
         message_bytes: usize,
         connections: usize,
+        addresses: Addresses,
         open: TaskTracker,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
@@ -58,23 +64,23 @@ impl Upgrades {
             server,
             message_bytes,
             permits,
+            addresses,
             open,
         }
     }
 
-    /// Answers an upgrade request, and lets the connection live.
+    /// Answers an upgrade request of the client at this address, and lets the connection live.
     ///
     /// A client that does not offer `graphql-transport-ws` is accepted and closed with 4406, as
     /// graphql-ws does: a browser cannot see why an upgrade was refused.
     pub fn accept(&self, upgrade: WebSocketUpgrade, address: IpAddr) -> Response {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            self.server.metrics.connections_refused.inc();
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                [(header::RETRY_AFTER, "5")],
-                "too many connections\n",
-            )
-                .into_response();
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return self.refuse(status, "too_many", COME_AGAIN, "too many connections\n");
+        };
+        let of_address = match self.addresses.enter(address) {
+            Ok(of_address) => of_address,
+            Err(over) => return self.refuse_address(over),
         };
         let upgrade = upgrade
             .protocols([SUBPROTOCOL])
@@ -95,7 +101,7 @@ impl Upgrades {
         upgrade
             .on_upgrade(move |socket| {
                 async move {
-                    let _counted = (permit, token);
+                    let _counted = (permit, of_address, token);
                     let since = Instant::now();
                     let metrics = server.metrics.clone();
                     let connection = Connection::new(socket::of_axum(socket), server, client);
@@ -120,5 +126,39 @@ impl Upgrades {
                 .instrument(span)
             })
             .into_response()
+    }
+
+    fn refuse_address(&self, over: OverLimit) -> Response {
+        if self.addresses.should_warn() {
+            tracing::warn!(
+                "connections of an address are refused; if it is a proxy's, limits.trusted_proxies should name it"
+            );
+        }
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        match over {
+            OverLimit::TooMany => {
+                let words = "too many connections from this address\n";
+                self.refuse(status, "too_many_of_address", COME_AGAIN, words)
+            }
+            OverLimit::TooOften { again_in } => {
+                let words = "too many new connections from this address\n";
+                self.refuse(status, "too_often_of_address", again_in, words)
+            }
+        }
+    }
+
+    fn refuse(
+        &self,
+        status: StatusCode,
+        reason: &'static str,
+        again_in: Duration,
+        words: &'static str,
+    ) -> Response {
+        let refused = &self.server.metrics.connections_refused;
+        refused.get_or_create(&ReasonLabel { reason }).inc();
+        // Rounded up, so that whoever waits for so long is let in.
+        let seconds = again_in.as_millis().div_ceil(1000);
+        let retry_after = [(header::RETRY_AFTER, seconds.to_string())];
+        (status, retry_after, words).into_response()
     }
 }
