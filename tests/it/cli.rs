@@ -132,8 +132,8 @@ fn a_key_is_listed_without_its_secret() {
 
     let list = shell.run("keys list").good();
     let words: Vec<_> = list.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(words[1..4], ["till", ACCOUNT, "publish"]);
-    assert_eq!(words[6], "active");
+    assert_eq!(words[1..5], ["till", ACCOUNT, "-", "publish"]);
+    assert_eq!(words[7], "active");
     assert!(!list.contains(code));
 
     let keys = shell.keys();

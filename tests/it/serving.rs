@@ -81,7 +81,7 @@ async fn operators_are_answered() {
     ] {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{name}");
     }
-    let open = r#"tidings_connections{protocol="graphql-transport-ws"}"#;
+    let open = r#"tidings_connections{protocol="graphql-transport-ws",identity="anonymous"}"#;
     let client = server.anonymous().await;
     assert_eq!(server.metric(open).await, 1.0);
     drop(client);
@@ -156,8 +156,7 @@ async fn more_connections_than_the_limit_are_answered_503() {
     );
     second.fence().await;
     drop(first);
-    let open = r#"tidings_connections{protocol="graphql-transport-ws"}"#;
-    server.until_metric(open, 1.0).await;
+    server.until_metric("tidings_connections", 1.0).await;
     let mut third = server.anonymous().await;
     third.fence().await;
 }

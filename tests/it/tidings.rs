@@ -294,13 +294,19 @@ impl Tidings {
     }
 
     /// A metric's value, by its name with its labels: `tidings_subscriptions`,
-    /// `tidings_closes_total{reason="gone"}`. 0 if it is not there yet.
+    /// `tidings_closes_total{reason="gone"}`. Without its labels, the sum: `tidings_connections`. 0 if
+    /// it is not there yet.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.get("/metrics").await;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().expect("a number"))
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let value = match rest.strip_prefix('{') {
+                Some(labels) => labels.split_once("} ")?.1,
+                None => rest.strip_prefix(' ')?,
+            };
+            Some(value.parse::<f64>().expect("a number"))
+        });
+        values.sum()
     }
 
     /// Waits until a metric has a value.
