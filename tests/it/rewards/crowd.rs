@@ -34,7 +34,7 @@ const QUESTIONS: [&str; 2] = [
 #[tokio::test]
 async fn of_hundreds_of_users_each_hears_its_own_once_and_in_order() {
     let server = Tidings::start_with(&ROOMY).await;
-    let crowd = Crowd::new(300, 2000, vec![server.address()]);
+    let crowd = Crowd::new(200, 1500, vec![server.address()]);
     let keys = crowd.make_keys(&server.store()).await;
     server.until_known(keys.last().unwrap()).await;
     let publish = async |channel: &str, body: &str| server.publish(channel, body).await;
@@ -46,9 +46,11 @@ async fn of_hundreds_of_users_each_hears_its_own_once_and_in_order() {
 #[tokio::test]
 async fn on_two_nodes_each_user_hears_its_own_once_and_in_order() {
     let redis = RedisServer::start().await;
+    // Channels are released and watched anew all the time.
+    let settings = [&ROOMY[..], &[("TIDINGS_HUB__LINGER", "0s")]].concat();
     let (first, second) = futures_util::join!(
-        Tidings::start_on(&redis, &ROOMY),
-        Tidings::start_on(&redis, &ROOMY)
+        Tidings::start_on(&redis, &settings),
+        Tidings::start_on(&redis, &settings)
     );
     let crowd = Crowd::new(40, 500, vec![first.address(), second.address()]);
     let keys = crowd.make_keys(&Store::redis(redis.link())).await;
