@@ -14,7 +14,7 @@ use crate::accounts::Directory;
 use crate::auth::{Authenticator, KeyRing, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::config::Settings;
-use crate::demo::{Demo, DemoInvoice};
+use crate::demo::{Demo, DemoInvoice, DemoToken};
 use crate::drain::Drain;
 use crate::graphql::{Graphql, RequestLimits, Sources};
 use crate::hub::Hub;
@@ -24,7 +24,7 @@ use crate::registry::{Registry, node_name};
 use crate::retained::{MemoryRetained, RedisRetained, Retained};
 use crate::store::{Store, refresh};
 use crate::telemetry;
-use crate::topic::Topic;
+use crate::topic::{Topic, UserId};
 use crate::transport::address::{Addresses, TrustedProxies};
 use crate::transport::http::Queries;
 use crate::transport::listener;
@@ -242,17 +242,13 @@ async fn run_demo(demo: Demo, address: std::net::SocketAddr, path: String) {
     let (invoices, mut made) = mpsc::channel(1);
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
+    let rewards = rewards_banner(demo.user, &demo.token);
     tokio::spawn(demo.run(invoices));
     let Some(invoice) = made.recv().await else {
         return;
     };
-    let _ = super::print(&banner(
-        address,
-        &path,
-        &key,
-        &account.to_string(),
-        &invoice,
-    ));
+    let banner = banner(address, &path, &key, &account.to_string(), &invoice);
+    let _ = super::print(&(banner + &rewards));
     while let Some(invoice) = made.recv().await {
         let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
     }
@@ -267,7 +263,7 @@ fn banner(
 ) -> String {
     format!(
         r#"
-Tidings {version}, a demo: prices and payments are made up, and nothing is kept.
+Tidings {version}, a demo: prices, payments and rewards are made up, and nothing is kept.
 
   WebSocket     ws://{address}{path}     subprotocol graphql-transport-ws
   Queries       POST http://{address}{path}
@@ -287,9 +283,22 @@ and then, line by line:
   {{"id":"2","type":"subscribe","payload":{{"query":"subscription {{ myUpdates {{ update {{ type: __typename ... on LnUpdate {{ status transaction {{ settlementAmount }} }} ... on OnChainUpdate {{ txNotificationType transaction {{ status settlementAmount }} }} ... on IntraLedgerUpdate {{ transaction {{ settlementAmount }} }} }} }} }}"}}}}
   {{"id":"3","type":"subscribe","payload":{{"query":"subscription {{ lnInvoicePaymentStatusByPaymentRequest(input: {{ paymentRequest: \"{request}\" }}) {{ status paymentPreimage errors {{ message }} }} }}"}}}}
   {{"id":"1","type":"complete"}}
-
 "#,
         version = env!("CARGO_PKG_VERSION"),
         request = invoice.payment_request,
+    )
+}
+
+fn rewards_banner(user: UserId, token: &DemoToken) -> String {
+    format!(
+        r#"
+As the user {user} of the reward program, in a session of its own:
+
+  {{"type":"connection_init","payload":{{"connection_id":"demo-1","{name}":"{secret}"}}}}
+  {{"id":"1","type":"subscribe","payload":{{"query":"subscription {{ StatusUpdate {{ Type Timestamp UserID Data }} }}"}}}}
+
+"#,
+        name = token.name,
+        secret = token.secret.expose_secret(),
     )
 }

@@ -16,6 +16,10 @@ export const credentials = { 'X-API-KEY': key };
 /** A key of the right form that nobody made. */
 export const badCredentials = { 'X-API-KEY': `blink_${'x'.repeat(64)}` };
 
+/** Where a client of Fast Track Rewards looks for it, and what it is told that is the demo's user there. */
+export const rewardsUrl = told('TIDINGS_REWARDS_WS_URL');
+export const rewardsParams = JSON.parse(told('TIDINGS_REWARDS_PARAMS'));
+
 /** All that is set for clients: Node has a WebSocket of its own from version 22 on. */
 export { WebSocket as webSocketImpl };
 
@@ -52,6 +56,7 @@ export const payment = {
   }`,
   variables: { input: { paymentRequest: invoice } },
 };
+export const statusUpdate = { query: 'subscription { StatusUpdate { Type Timestamp UserID Data } }' };
 /** A document that the server cannot read. */
 export const syntaxError = { query: 'subscription { realtimePrice(input: {}) {' };
 export const unknownField = { query: 'subscription { fakePrice }' };

@@ -31,19 +31,33 @@ impl Client {
     /// The upgrade is asked for by hand: libraries refuse an answer without a subprotocol, and with
     /// it the close frame that says why there is none.
     pub(crate) async fn connect(address: SocketAddr, subprotocols: Option<&str>) -> Self {
+        Self::connect_at(address, "/graphql", subprotocols).await
+    }
+
+    /// The same at another path.
+    pub(crate) async fn connect_at(
+        address: SocketAddr,
+        path: &str,
+        subprotocols: Option<&str>,
+    ) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        Self::over(socket, address, subprotocols).await
+        Self::over(socket, address, path, subprotocols).await
     }
 
     /// Connects with a small receive buffer: a client that stops reading is noticed soon.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a buffer");
-        Self::over(socket, address, Some(SUBPROTOCOL)).await
+        Self::over(socket, address, "/graphql", Some(SUBPROTOCOL)).await
     }
 
-    async fn over(socket: TcpSocket, address: SocketAddr, subprotocols: Option<&str>) -> Self {
-        let (stream, head) = upgrade(socket, address, subprotocols).await;
+    async fn over(
+        socket: TcpSocket,
+        address: SocketAddr,
+        path: &str,
+        subprotocols: Option<&str>,
+    ) -> Self {
+        let (stream, head) = upgrade(socket, address, path, subprotocols).await;
         let subprotocol = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("sec-websocket-protocol")
@@ -214,7 +228,9 @@ pub(crate) const PING: u8 = 0x89;
 impl Raw {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        Raw(upgrade(socket, address, Some(SUBPROTOCOL)).await.0)
+        Raw(upgrade(socket, address, "/graphql", Some(SUBPROTOCOL))
+            .await
+            .0)
     }
 
     /// Sends a frame in one piece: the opcode with `FIN`, and the payload.
@@ -276,13 +292,14 @@ impl Raw {
 async fn upgrade(
     socket: TcpSocket,
     address: SocketAddr,
+    path: &str,
     subprotocols: Option<&str>,
 ) -> (TcpStream, String) {
     let subprotocols = subprotocols.map_or(String::new(), |subprotocols| {
         format!("Sec-WebSocket-Protocol: {subprotocols}\r\n")
     });
     let request = format!(
-        "GET /graphql HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocols}\r\n"
     );
     let upgraded = async {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ::tidings::bolt11::PaymentRequest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -63,6 +63,16 @@ async fn graphql_ws_does_after_each_close_code_what_the_page_about_them_says() {
 }
 
 #[tokio::test]
+async fn graphql_ws_5_hears_of_rewards() {
+    rewards(node("rewards.mjs").arg("5")).await;
+}
+
+#[tokio::test]
+async fn graphql_ws_6_hears_of_rewards() {
+    rewards(node("rewards.mjs").arg("6")).await;
+}
+
+#[tokio::test]
 async fn the_example_prints_prices_and_payments() {
     let server = demo().await;
     // From its standard input Node looks for packages where it is started: they need not be installed a second time.
@@ -106,6 +116,26 @@ async fn an_upgrade_is_answered_in_the_spelling_of_the_client() {
     assert!(response.contains("\nsec-websocket-accept: "), "{response}");
 }
 
+/// The payload of the `connection_init` that the demo prints for its rewards user.
+async fn rewards_params(server: &Tidings) -> String {
+    let mut params = None;
+    server
+        .until(
+            "the rewards user's connection_init is printed",
+            async || {
+                params = server.printed().iter().find_map(|line| {
+                    let message = line.trim();
+                    let message = message.contains("connection_id").then_some(message)?;
+                    let message: Value = serde_json::from_str(message).ok()?;
+                    Some(message["payload"].to_string())
+                });
+                params.is_some()
+            },
+        )
+        .await;
+    params.expect("it was printed")
+}
+
 /// Runs a script that asks for everything. When it says that the invoice is pending, pays: the demo
 /// would do it, too, after 15 seconds.
 async fn every_subscription(command: &mut Command) {
@@ -126,6 +156,13 @@ async fn a_restart(command: &mut Command) {
     script.prints("> restart").await;
     server.restart().await;
     script.succeeds().await;
+}
+
+async fn rewards(command: &mut Command) {
+    let server = demo().await;
+    let mut script = Script::start(command, &server).await;
+    script.succeeds().await;
+    server.until_metric("tidings_subscriptions", 0.0).await;
 }
 
 async fn demo() -> Tidings {
@@ -200,6 +237,11 @@ impl Script {
                 format!("ws://{}/graphql", server.address()),
             )
             .env("TIDINGS_HTTP_URL", server.http_url("/graphql"))
+            .env(
+                "TIDINGS_REWARDS_WS_URL",
+                format!("ws://{}/rewards-graphql-api/", server.address()),
+            )
+            .env("TIDINGS_REWARDS_PARAMS", rewards_params(server).await)
             .env("TIDINGS_KEY", server.named("API key").await)
             .env("TIDINGS_INVOICE", server.named("Invoice").await)
             .stdout(Stdio::piped())

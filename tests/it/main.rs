@@ -20,6 +20,7 @@ mod redis_bus;
 mod redis_fan_out;
 mod redis_server;
 mod retained;
+mod rewards;
 mod schema;
 mod scoping;
 mod serving;

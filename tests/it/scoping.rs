@@ -147,10 +147,11 @@ async fn hear(client: &mut Client) -> (Vec<String>, Vec<u64>) {
 }
 
 /// Numbers that are random and the same in each run (xorshift).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    /// From 0 up to this, which is not reached.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

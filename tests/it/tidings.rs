@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use ::tidings::store::{Store, StoreConfig};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -129,6 +130,12 @@ impl Tidings {
     /// Whether there is something of this name in the directory that it was started in.
     pub(crate) fn has_file(&self, name: &str) -> bool {
         self.directory.path().join(name).exists()
+    }
+
+    /// Where its keys and accounts are, when the bus is not Redis.
+    pub(crate) fn store(&self) -> Store {
+        let directory = self.directory.path().join("data");
+        Store::open(&StoreConfig { directory }).expect("its store")
     }
 
     /// Its process.

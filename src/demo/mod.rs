@@ -1,6 +1,9 @@
-//! Made-up events for a first look: prices that move, and an account that receives payments.
+//! Made-up events for a first look: prices that move, an account that receives payments, and a user
+//! of a reward program.
 //!
 //! They are published like a producer's, on the same channels, in the bodies of Blink's back end.
+
+mod rewards;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +18,14 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
+use self::rewards::Progress;
 use crate::accounts::{Account, AccountLevel, Wallet};
 use crate::auth::{ApiKey, KeyPrefix, KeyRecord, Scope};
 use crate::currency::CurrencyDetails;
 use crate::event::WalletCurrency;
 use crate::hub::Hub;
 use crate::store::{Store, StoreError};
-use crate::topic::{AccountId, Currency, PaymentHash, Topic};
+use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
 
 /// How often prices move.
 const TICK: Duration = Duration::from_secs(1);
@@ -31,6 +35,11 @@ const PAYMENT: Duration = Duration::from_secs(4);
 const CONFIRMATION: Duration = Duration::from_secs(2);
 /// From an invoice's making to its payment, and from there to the next invoice.
 const INVOICE: Duration = Duration::from_secs(15);
+/// Between two things that happen to the user of the reward program.
+const REWARD: Duration = Duration::from_secs(5);
+
+/// The user of the reward program.
+const USER: i64 = 42;
 
 /// What one bitcoin costs at first, in each currency.
 const PRICES: [(&str, f64); 5] = [
@@ -44,10 +53,21 @@ const PRICES: [(&str, f64); 5] = [
 /// Whose events these are, and the key to them.
 pub struct Demo {
     pub account: AccountId,
-    /// With the scopes `read` and `publish`.
+    /// With the scopes `read`, `publish` and `admin`. Without a rewards user, so that it opens a
+    /// connection as Blink's keys do, without a `connection_id`.
     pub key: SecretString,
+    /// Who owns the account, in the reward program.
+    pub user: UserId,
+    pub token: DemoToken,
     btc_wallet: Uuid,
     hub: Arc<Hub>,
+}
+
+/// What the rewards user connects with.
+pub struct DemoToken {
+    /// The name of it in the payload of `connection_init`.
+    pub name: &'static str,
+    pub secret: SecretString,
 }
 
 /// An invoice that is going to be paid.
@@ -82,22 +102,15 @@ impl Demo {
             wallets,
         };
         store.put_accounts(&[directory_entry]).await?;
-        let key = ApiKey::generate().expect("the system has random numbers");
-        let record = KeyRecord {
-            id: Uuid::new_v4(),
-            name: Some("demo".to_owned()),
-            account,
-            user: None,
-            scopes: [Scope::Read, Scope::Publish].into_iter().collect(),
-            digest: key.digest(),
-            created_at: Timestamp::now(),
-            expires_at: None,
-            revoked_at: None,
-        };
-        store.add_key(&record).await?;
+        let scopes = [Scope::Read, Scope::Publish, Scope::Admin];
+        let key = new_key(store, prefix, account, None, &scopes).await?;
+        let user = UserId::of_number(USER).expect("it is in range");
+        let token = demo_token(store, prefix, account, user).await?;
         Ok(Demo {
             account,
-            key: key.reveal(prefix),
+            key,
+            user,
+            token,
             btc_wallet,
             hub,
         })
@@ -108,6 +121,7 @@ impl Demo {
         tokio::join!(
             self.move_prices(),
             self.receive_payments(),
+            self.receive_rewards(),
             self.pay_invoices(invoices)
         );
     }
@@ -163,6 +177,15 @@ impl Demo {
                 }
                 _ => self.publish(topic(), &self.intraledger_receipt(sats)).await,
             }
+        }
+    }
+
+    async fn receive_rewards(&self) {
+        let mut progress = Progress::of(self.user);
+        loop {
+            sleep(REWARD).await;
+            self.publish(Topic::Rewards(self.user), &progress.next())
+                .await;
         }
     }
 
@@ -265,6 +288,41 @@ impl Demo {
             "status": status,
         })
     }
+}
+
+/// What opens a connection as the account's owner and as the rewards user, both.
+async fn demo_token(
+    store: &Store,
+    prefix: &KeyPrefix,
+    account: AccountId,
+    user: UserId,
+) -> Result<DemoToken, StoreError> {
+    let secret = new_key(store, prefix, account, Some(user), &[Scope::Read]).await?;
+    let name = "X-API-KEY";
+    Ok(DemoToken { name, secret })
+}
+
+async fn new_key(
+    store: &Store,
+    prefix: &KeyPrefix,
+    account: AccountId,
+    user: Option<UserId>,
+    scopes: &[Scope],
+) -> Result<SecretString, StoreError> {
+    let key = ApiKey::generate().expect("the system has random numbers");
+    let record = KeyRecord {
+        id: Uuid::new_v4(),
+        name: Some("demo".to_owned()),
+        account,
+        user,
+        scopes: scopes.iter().copied().collect(),
+        digest: key.digest(),
+        created_at: Timestamp::now(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    store.add_key(&record).await?;
+    Ok(key.reveal(prefix))
 }
 
 impl DemoInvoice {
