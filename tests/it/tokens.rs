@@ -391,6 +391,33 @@ async fn a_token_is_made_with_a_private_key_without_any_issuer() {
 }
 
 #[tokio::test]
+async fn a_secret_may_be_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let issuers = format!("[{{ hmac_secret_files = ['{}'] }}]", file.display());
+    let server = Tidings::start_with(&[("TIDINGS_JWT__ISSUERS", &issuers)]).await;
+    let made = tidings_token(
+        &server,
+        &[
+            "--user-id",
+            "42",
+            "--algorithm",
+            "HS512",
+            "--scope",
+            "admin",
+        ],
+        "",
+    );
+    assert_eq!(
+        said(&made),
+        "note: admin is not in grantable_scopes of this issuer: a server will not grant it\n"
+    );
+    is_acknowledged(&server, out(&made).trim()).await;
+    is_acknowledged(&server, &of_account()).await;
+}
+
+#[tokio::test]
 async fn where_there_is_nothing_to_sign_with_it_is_said_what_to_do() {
     let server = Tidings::start().await;
     let failed = |arguments: &[&str]| {

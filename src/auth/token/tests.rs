@@ -168,6 +168,10 @@ fn without_an_issuer_no_token_counts() {
     );
     assert_eq!(
         only(check(&tokens("[]"), "nonsense")),
+        forbidden(Reason::UnknownIssuer)
+    );
+    assert_eq!(
+        only(check(&tokens(ALL_KEYS), "nonsense")),
         forbidden(Reason::MalformedToken)
     );
 }
