@@ -115,6 +115,18 @@ impl Mint {
             names: settings.jwt.claim_names(issuer),
         };
         let token = mint(&claims, &key)?;
+        let grantable = issuer.and_then(|issuer| issuer.grantable_scopes.as_ref());
+        let grantable = grantable.unwrap_or(&settings.jwt.grantable_scopes);
+        for scope in claims
+            .scopes
+            .iter()
+            .filter(|scope| !grantable.contains(scope))
+        {
+            let scope = scope.as_str();
+            eprintln!(
+                "note: {scope} is not in grantable_scopes of this issuer: a server will not grant it"
+            );
+        }
         print(&format!("{}\n", token.expose_secret()))
     }
 

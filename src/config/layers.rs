@@ -636,20 +636,20 @@ mod tests {
 
     #[test]
     fn an_issuer_is_refused_with_its_place_and_without_its_secret() {
-        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secret = ['hush']", &[], &[]), @"");
-        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = ['hush']", &[], &[]), @"");
-        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = 'hush'", &[], &[]), @"");
-        assert_snapshot!(wrong("[jwt]\nissuers = ['hush']", &[], &[]), @"");
-        assert_snapshot!(wrong("[jwt]\nissuers = 'hush'", &[], &[]), @"");
-        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "hush")], &[]), @"");
-        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "[{ hmac_secrets = ['hush }]")], &[]), @"");
-        assert_snapshot!(wrong("[[jwt.issuers]]\nissuer = 'https://issuer.example'", &[], &[]), @"");
-        assert_snapshot!(wrong("[[jwt.issuers]]\njwks_url = 'http://issuer.example/jwks.json'", &[], &[]), @"");
-        assert_snapshot!(wrong("[[jwt.issuers]]\npem_files = ['a']\nalgorithms = ['none']", &[], &[]), @"");
-        assert_snapshot!(wrong("[jwt]\nalgorithms = ['none']", &[], &[]), @"");
-        assert_snapshot!(wrong("[jwt]\ngrantable_scopes = ['all']", &[], &[]), @"");
-        assert_snapshot!(wrong("[jwt]\njwks_fresh_min = '1h'", &[], &[]), @"");
-        assert_snapshot!(wrong("[jwt]\njwks_interval = '0s'", &[], &[]), @"");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secret = ['hush']", &[], &[]), @"unknown setting jwt.issuers[0].hmac_secret (from tidings.toml), did you mean jwt.issuers[0].hmac_secrets?");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = ['hush']", &[], &[]), @"jwt.issuers[0].hmac_secrets (from tidings.toml): expected a list of secrets of 32 bytes or more (`openssl rand -hex 32` prints one)");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = 'hush'", &[], &[]), @"jwt.issuers[0].hmac_secrets (from tidings.toml): expected a list of secrets of 32 bytes or more (`openssl rand -hex 32` prints one)");
+        assert_snapshot!(wrong("[jwt]\nissuers = ['hush']", &[], &[]), @"jwt.issuers[0] (from tidings.toml): expected a table");
+        assert_snapshot!(wrong("[jwt]\nissuers = 'hush'", &[], &[]), @"jwt.issuers (from tidings.toml): expected a list of tables, [[jwt.issuers]]");
+        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "hush")], &[]), @"jwt.issuers[0] (from the environment, TIDINGS_JWT__ISSUERS): expected a table");
+        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "[{ hmac_secrets = ['hush }]")], &[]), @"jwt.issuers (from the environment, TIDINGS_JWT__ISSUERS): expected a list of tables, [[jwt.issuers]]");
+        assert_snapshot!(wrong("[[jwt.issuers]]\nissuer = 'https://issuer.example'", &[], &[]), @"jwt.issuers[0] (from tidings.toml): expected keys: hmac_secrets, hmac_secret_files, pem_files, jwks_file or jwks_url");
+        assert_snapshot!(wrong("[[jwt.issuers]]\njwks_url = 'http://issuer.example/jwks.json'", &[], &[]), @r#"jwt.issuers[0].jwks_url (from tidings.toml): expected a URL such as "https://issuer.example/.well-known/jwks.json": https, or http on this machine, and no password"#);
+        assert_snapshot!(wrong("[[jwt.issuers]]\npem_files = ['a']\nalgorithms = ['none']", &[], &[]), @r#"jwt.issuers[0].algorithms (from tidings.toml): expected a list of algorithms such as ["RS256", "ES256"]"#);
+        assert_snapshot!(wrong("[jwt]\nalgorithms = ['none']", &[], &[]), @"jwt.algorithms[0] (from tidings.toml): unknown variant `none`, expected one of `HS256`, `HS384`, `HS512`, `ES256`, `ES384`, `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `EdDSA`");
+        assert_snapshot!(wrong("[jwt]\ngrantable_scopes = ['all']", &[], &[]), @r#"jwt.grantable_scopes (from tidings.toml): expected a list such as ["read", "receive"]"#);
+        assert_snapshot!(wrong("[jwt]\njwks_fresh_min = '1h'", &[], &[]), @"jwt.jwks_fresh_min (from tidings.toml): expected no more than jwt.jwks_fresh_max");
+        assert_snapshot!(wrong("[jwt]\njwks_interval = '0s'", &[], &[]), @"jwt.jwks_interval (from tidings.toml): expected more than nothing");
     }
 
     #[test]

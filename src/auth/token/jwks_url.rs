@@ -138,9 +138,9 @@ impl JwksUrl {
     /// What is known now.
     pub(super) fn known(&self) -> Known {
         let found = self.found.load();
-        let is_usable = found
-            .at
-            .is_some_and(|at| at.elapsed() < self.times.fresh_max + self.times.stale_for);
+        let is_usable = found.at.is_some_and(|at| {
+            at.elapsed() < self.times.fresh_max.saturating_add(self.times.stale_for)
+        });
         match (is_usable, found.is_away) {
             (true, false) => Known::Keys(found.keys.clone()),
             (true, true) => Known::Stale(found.keys.clone()),
@@ -339,4 +339,47 @@ fn whole(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn age(values: &[&str]) -> Option<u64> {
+        let values = values
+            .iter()
+            .map(|value| (CACHE_CONTROL, value.parse().unwrap()));
+        max_age(&values.collect()).map(|age| age.as_secs())
+    }
+
+    #[test]
+    fn the_issuer_says_how_long_its_keys_are_fresh() {
+        assert_eq!(age(&["max-age=300"]), Some(300));
+        assert_eq!(
+            age(&["public, Max-Age=\"300\" , must-revalidate"]),
+            Some(300)
+        );
+        assert_eq!(age(&["public", "max-age=300"]), Some(300));
+        assert_eq!(age(&["max-age=300, max-age=600"]), Some(300));
+        assert_eq!(age(&["max-age=300, no-cache"]), Some(0));
+        assert_eq!(age(&["no-store"]), Some(0));
+        for nothing in [
+            &[][..],
+            &["public"],
+            &["max-age"],
+            &["max-age=soon"],
+            &["max-age=-1"],
+            &["s-maxage=300"],
+        ] {
+            assert_eq!(age(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_fetched_a_while_before_they_are_old() {
+        for _ in 0..100 {
+            let early = early(Duration::from_secs(100)).as_secs_f64();
+            assert!((80.0..=90.0).contains(&early), "{early}");
+        }
+    }
 }

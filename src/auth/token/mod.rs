@@ -146,6 +146,9 @@ impl Tokens {
     }
 
     async fn examine(&self, token: &str, trail: &mut Trail) -> Result<Accepted, AuthError> {
+        if self.0.issuers.is_empty() {
+            return Err(AuthError::Forbidden(Reason::UnknownIssuer));
+        }
         let token = Compact::read(token).map_err(AuthError::Forbidden)?;
         let issuers = self.issuers(&token);
         let refused = match opinion(&issuers, &token, trail) {

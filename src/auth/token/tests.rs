@@ -168,6 +168,10 @@ fn without_an_issuer_no_token_counts() {
     );
     assert_eq!(
         only(check(&tokens("[]"), "nonsense")),
+        forbidden(Reason::UnknownIssuer)
+    );
+    assert_eq!(
+        only(check(&tokens(ALL_KEYS), "nonsense")),
         forbidden(Reason::MalformedToken)
     );
 }
@@ -536,7 +540,15 @@ fn what_is_looked_at_is_told_in_order() {
     {
         writeln!(told, "{}: {}", note.about, note.text).unwrap();
     }
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    issuer: "me" (jwt.issuers[0])
+    algorithm: HS256 is allowed
+    key: a secret without kid, in hmac_secrets: it has signed
+    aud: not looked at: none is configured for this issuer
+    account: 0d3d3c1a-5e0e-4b7b-8f59-7f1a7b1f6a51 (sub)
+    user: 42 (user_id)
+    scopes: unrestricted: scope is empty
+    "#);
     assert!(explained.header.unwrap().contains("HS256"));
     assert!(explained.claims.unwrap().contains("42"));
 }
