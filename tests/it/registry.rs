@@ -316,7 +316,7 @@ async fn of_many_who_come_at_once_under_one_name_one_stays() {
         Node::start(&redis, "b"),
         Node::start(&redis, "c"),
     );
-    for round in 0..20 {
+    for round in 0..8 {
         let name = format!("phone {round}");
         let user = user(round + 1);
         let all = [&a, &b, &c].map(|node| join(&node.registry, user.clone(), &name));
