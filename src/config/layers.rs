@@ -582,7 +582,7 @@ mod tests {
         assert_snapshot!(wrong("", &[], &[listen("4000")]), @r#"server.listen (from --listen): expected an IP address and a port, such as "127.0.0.1:4000""#);
         assert_snapshot!(wrong("limits = 3", &[], &[]), @"limits (from tidings.toml): expected a section, [limits]");
         assert_snapshot!(wrong("[limits]\ntrusted_proxies = ['10.0.0.1', 'proxy']", &[], &[]), @r#"limits.trusted_proxies[1] (from tidings.toml): expected a network such as "10.0.0.0/8", not "proxy""#);
-        assert_snapshot!(wrong("", &[("TIDINGS_SERVER__NAME", "")], &[]), @"");
+        assert_snapshot!(wrong("", &[("TIDINGS_SERVER__NAME", "")], &[]), @"server.name (from the environment, TIDINGS_SERVER__NAME): expected up to 100 printable characters");
         assert_snapshot!(wrong("[log]\nfilter = 'info,=x='", &[], &[]), @r#"log.filter (from tidings.toml): expected a level such as "info", or levels by module: "info,tidings::bus=debug""#);
         assert_snapshot!(wrong("[redis]\nreconnect_max = '1ms'", &[], &[]), @"redis.reconnect_min (the default): expected no more than redis.reconnect_max");
     }

@@ -39,6 +39,8 @@ if user ~= '' and ARGV[4] ~= '0' then redis.call('HSET', counts, user, ARGV[4]) 
 if key ~= '' and ARGV[7] ~= '0' then redis.call('HSET', counts, key, ARGV[7]) end
 redis.call('HSET', counts, name, given .. ' ' .. key)
 redis.call('PEXPIRE', counts, lease)
+-- Others may have given the node up meanwhile, and it is here.
+redis.call('SADD', 'tidings:nodes', own)
 if rival > 0 then
   redis.call('XADD', 'tidings:orders', 'MAXLEN', '~', orders, '*',
     'order', 'replace', 'name', name, 'id', id, 'turn', given)

@@ -189,7 +189,7 @@ mod tests {
             node: "a:4000".into(),
         };
         let json = serde_json::to_string(&listed).unwrap();
-        assert_snapshot!(json, @"");
+        assert_snapshot!(json, @r#"{"id":"00000000-0000-0000-0000-000000000001","connectionId":"phone \"1\"","account":"0d3d3c1a-5e0e-4b7b-8f59-7f1a7b1f6a51","user":42,"key":null,"protocol":"graphql-transport-ws","address":"192.0.2.1","since":"2023-11-14T22:13:20Z","subscriptions":2,"roundTripMs":1.5,"bytesQueued":0,"node":"a:4000"}"#);
         assert_eq!(serde_json::from_str::<Listed>(&json).unwrap(), listed);
         let broken = json.replace(account, "alice");
         assert!(serde_json::from_str::<Listed>(&broken).is_err());

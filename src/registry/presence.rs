@@ -177,7 +177,7 @@ impl Presence {
         let mut last = None;
         loop {
             let more = match &last {
-                None => match self.end_of_orders().await {
+                None => match self.arrive(members).await {
                     Ok(end) => {
                         last = Some(end);
                         self.following.send_replace(Following::Redis);
@@ -204,6 +204,14 @@ impl Presence {
                 sleep(POLL).await;
             }
         }
+    }
+
+    /// Shows itself to the others, so that they see the names that it takes, and finds out where
+    /// the orders end that were given before.
+    async fn arrive(&self, members: &Mutex<Members>) -> Result<String, Unavailable> {
+        let end = self.end_of_orders().await?;
+        self.renew_once(members).await?;
+        Ok(end)
     }
 
     async fn end_of_orders(&self) -> Result<String, Unavailable> {

@@ -1,10 +1,12 @@
 //! All integration tests: one binary, built once.
 
+mod addresses;
 mod bodies;
 mod bus_contract;
 mod cli;
 mod client;
 mod clients;
+mod connections;
 mod contract;
 mod credentials;
 mod fan_out;
@@ -20,6 +22,7 @@ mod queries;
 mod redis_bus;
 mod redis_fan_out;
 mod redis_server;
+mod registry;
 mod retained;
 mod rewards;
 mod schema;
