@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use crate::accounts::Directory;
 use crate::auth::{Authenticator, KeyRing, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::config::Settings;
-use crate::demo::{Demo, DemoInvoice, DemoToken};
+use crate::demo::{Demo, DemoInvoice, DemoIssuer};
 use crate::drain::Drain;
 use crate::graphql::{Graphql, RequestLimits, Sources};
 use crate::hub::Hub;
@@ -36,7 +36,7 @@ use crate::transport::ws::{Server, Upgrades};
 const BUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until it is told to stop by SIGTERM or SIGINT.
-pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<()> {
+pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Result<()> {
     telemetry::start(&settings.log);
     let listener = TcpListener::bind(settings.server.listen)
         .await
@@ -72,7 +72,12 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     }
 
     let demo = match is_demo {
-        true => Some(Demo::new(&store, &settings.auth.key_prefix, hub.clone()).await?),
+        true => {
+            let issuer = DemoIssuer::new();
+            settings.jwt.issuers.push(issuer.config());
+            let prefix = &settings.auth.key_prefix;
+            Some(Demo::new(&store, prefix, &issuer, hub.clone()).await?)
+        }
         false => None,
     };
     // After the demo has made its key, so that whoever reads it can use it. Clients are let in before
@@ -89,9 +94,16 @@ pub(super) async fn serve(settings: Settings, is_demo: bool) -> anyhow::Result<(
     let kept_fresh = tokens.clone().keep_fresh(drain.begun.child_token());
     background.spawn(kept_fresh);
 
-    let routes = routes(
-        &settings, &hub, &ring, directory, registry, &metrics, &drain, tokens,
-    );
+    let inside = Inside {
+        hub,
+        ring,
+        directory,
+        registry,
+        tokens,
+        metrics,
+        drain: drain.clone(),
+    };
+    let routes = inside.routes(&settings);
     let accepting = tokio::spawn(listener::serve(
         listener,
         routes.router(),
@@ -178,62 +190,75 @@ fn price_topics(settings: &Settings) -> Vec<Topic> {
         .collect()
 }
 
-fn routes(
-    settings: &Settings,
-    hub: &Arc<Hub>,
-    ring: &Arc<KeyRing>,
+/// What clients reach through the routes.
+struct Inside {
+    hub: Arc<Hub>,
+    ring: Arc<KeyRing>,
     directory: Arc<Directory>,
     registry: Arc<Registry>,
-    metrics: &Arc<Metrics>,
-    drain: &Drain,
     tokens: Tokens,
-) -> Routes {
-    let limits = &settings.limits;
-    let authenticator =
-        Authenticator::new(settings.auth.clone(), ring.clone(), tokens, metrics.clone());
-    let sources = Sources {
-        hub: hub.clone(),
-        directory,
-        currencies: settings.prices.currencies.clone().into(),
-        default_display_currency: settings.prices.default_display_currency,
-        complete_when_final: settings.invoices.complete_when_final,
-    };
-    let request_limits = RequestLimits {
-        depth: limits.depth,
-        complexity: limits.complexity,
-        documents: limits.documents as u64,
-    };
-    let graphql = Arc::new(Graphql::new(sources, request_limits));
-    let server = Arc::new(Server {
-        graphql: graphql.clone(),
-        authenticator: authenticator.clone(),
-        registry: registry.clone(),
-        limits: limits.of_connection(),
-        metrics: metrics.clone(),
-        drain: drain.begun.clone(),
-    });
-    Routes {
-        path: settings.server.path.clone(),
-        also_at: settings.server.also_at.clone(),
-        upgrades: Upgrades::new(
-            server,
-            limits.message_bytes,
-            limits.connections,
-            Addresses::new(limits.of_address()),
-            drain.open.clone(),
-        ),
-        queries: Queries {
-            graphql,
-            authenticator,
+    metrics: Arc<Metrics>,
+    drain: Drain,
+}
+
+impl Inside {
+    fn routes(self, settings: &Settings) -> Routes {
+        let Inside {
+            hub,
+            ring,
+            directory,
+            registry,
+            tokens,
+            metrics,
+            drain,
+        } = self;
+        let limits = &settings.limits;
+        let authenticator =
+            Authenticator::new(settings.auth.clone(), ring, tokens, metrics.clone());
+        let sources = Sources {
+            hub: hub.clone(),
+            directory,
+            currencies: settings.prices.currencies.clone().into(),
+            default_display_currency: settings.prices.default_display_currency,
+            complete_when_final: settings.invoices.complete_when_final,
+        };
+        let request_limits = RequestLimits {
+            depth: limits.depth,
+            complexity: limits.complexity,
+            documents: limits.documents as u64,
+        };
+        let graphql = Arc::new(Graphql::new(sources, request_limits));
+        let server = Arc::new(Server {
+            graphql: graphql.clone(),
+            authenticator: authenticator.clone(),
+            registry: registry.clone(),
+            limits: limits.of_connection(),
             metrics: metrics.clone(),
-        },
-        registry,
-        proxies: TrustedProxies::new(limits.trusted_proxies.clone()),
-        hub: hub.clone(),
-        metrics: metrics.clone(),
-        drain: drain.clone(),
-        message_bytes: limits.message_bytes,
-        body_timeout: settings.server.header_timeout,
+            drain: drain.begun.clone(),
+        });
+        Routes {
+            path: settings.server.path.clone(),
+            also_at: settings.server.also_at.clone(),
+            upgrades: Upgrades::new(
+                server,
+                limits.message_bytes,
+                limits.connections,
+                Addresses::new(limits.of_address()),
+                drain.open.clone(),
+            ),
+            queries: Queries {
+                graphql,
+                authenticator,
+                metrics: metrics.clone(),
+            },
+            registry,
+            proxies: TrustedProxies::new(limits.trusted_proxies.clone()),
+            hub,
+            metrics,
+            drain,
+            message_bytes: limits.message_bytes,
+            body_timeout: settings.server.header_timeout,
+        }
     }
 }
 
@@ -289,16 +314,15 @@ and then, line by line:
     )
 }
 
-fn rewards_banner(user: UserId, token: &DemoToken) -> String {
+fn rewards_banner(user: UserId, token: &SecretString) -> String {
     format!(
         r#"
-As the user {user} of the reward program, in a session of its own:
+As the user {user} of the reward program (and owner of the account), in a session of its own:
 
-  {{"type":"connection_init","payload":{{"connection_id":"demo-1","{name}":"{secret}"}}}}
+  {{"type":"connection_init","payload":{{"connection_id":"demo-1","Authorization":"Bearer {token}"}}}}
   {{"id":"1","type":"subscribe","payload":{{"query":"subscription {{ StatusUpdate {{ Type Timestamp UserID Data }} }}"}}}}
 
 "#,
-        name = token.name,
-        secret = token.secret.expose_secret(),
+        token = token.expose_secret(),
     )
 }

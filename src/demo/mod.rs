@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::{Secp256k1, SecretKey};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::Algorithm;
 use lightning_invoice::{Currency as Network, InvoiceBuilder, PaymentSecret};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -20,7 +21,8 @@ use uuid::Uuid;
 
 use self::rewards::Progress;
 use crate::accounts::{Account, AccountLevel, Wallet};
-use crate::auth::{ApiKey, KeyPrefix, KeyRecord, Scope};
+use crate::auth::mint::{self, Claims, MintError, SigningKey};
+use crate::auth::{ApiKey, ClaimNames, IssuerConfig, KeyPrefix, KeyRecord, Scope};
 use crate::currency::CurrencyDetails;
 use crate::event::WalletCurrency;
 use crate::hub::Hub;
@@ -40,6 +42,9 @@ const REWARD: Duration = Duration::from_secs(5);
 
 /// The user of the reward program.
 const USER: i64 = 42;
+/// Who issues its token, and how long that lasts: a day of trying things out.
+const ISSUER: &str = "tidings demo";
+const TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(24);
 
 /// What one bitcoin costs at first, in each currency.
 const PRICES: [(&str, f64); 5] = [
@@ -58,17 +63,15 @@ pub struct Demo {
     pub key: SecretString,
     /// Who owns the account, in the reward program.
     pub user: UserId,
-    pub token: DemoToken,
+    /// A JSON Web Token of both, for the issuer that it was made with.
+    pub token: SecretString,
     btc_wallet: Uuid,
     hub: Arc<Hub>,
 }
 
-/// What the rewards user connects with.
-pub struct DemoToken {
-    /// The name of it in the payload of `connection_init`.
-    pub name: &'static str,
-    pub secret: SecretString,
-}
+/// Who issues the demo's tokens. Does not print.
+#[derive(Debug)]
+pub struct DemoIssuer(SecretString);
 
 /// An invoice that is going to be paid.
 #[derive(Clone, Debug)]
@@ -81,7 +84,12 @@ pub struct DemoInvoice {
 
 impl Demo {
     /// Makes the account and its key.
-    pub async fn new(store: &Store, prefix: &KeyPrefix, hub: Arc<Hub>) -> Result<Self, StoreError> {
+    pub async fn new(
+        store: &Store,
+        prefix: &KeyPrefix,
+        issuer: &DemoIssuer,
+        hub: Arc<Hub>,
+    ) -> Result<Self, StoreError> {
         let (account, btc_wallet): (AccountId, _) = (Uuid::new_v4().into(), Uuid::new_v4());
         let wallet = |id, currency, balance| Wallet {
             id,
@@ -103,9 +111,10 @@ impl Demo {
         };
         store.put_accounts(&[directory_entry]).await?;
         let scopes = [Scope::Read, Scope::Publish, Scope::Admin];
-        let key = new_key(store, prefix, account, None, &scopes).await?;
+        let key = new_key(store, prefix, account, &scopes).await?;
         let user = UserId::of_number(USER).expect("it is in range");
-        let token = demo_token(store, prefix, account, user).await?;
+        let token = issuer.token(account, user);
+        let token = token.expect("a secret signs whatever it is given");
         Ok(Demo {
             account,
             key,
@@ -290,23 +299,59 @@ impl Demo {
     }
 }
 
-/// What opens a connection as the account's owner and as the rewards user, both.
-async fn demo_token(
-    store: &Store,
-    prefix: &KeyPrefix,
-    account: AccountId,
-    user: UserId,
-) -> Result<DemoToken, StoreError> {
-    let secret = new_key(store, prefix, account, Some(user), &[Scope::Read]).await?;
-    let name = "X-API-KEY";
-    Ok(DemoToken { name, secret })
+impl DemoIssuer {
+    /// With a secret that nobody knows, and that ends with the process.
+    pub fn new() -> Self {
+        DemoIssuer(mint::new_secret().expect("the system has random numbers"))
+    }
+
+    /// What a server must know to believe its tokens.
+    pub fn config(&self) -> IssuerConfig {
+        let names = claim_names();
+        IssuerConfig {
+            issuer: Some(ISSUER.to_owned()),
+            hmac_secrets: vec![self.0.clone()],
+            algorithms: Some(vec![Algorithm::HS256]),
+            account_claim: Some(names.account),
+            user_claim: Some(names.user),
+            scope_claim: Some(names.scope),
+            ..IssuerConfig::default()
+        }
+    }
+
+    /// A token of the account's owner, who is the rewards user, too.
+    fn token(&self, account: AccountId, user: UserId) -> Result<SecretString, MintError> {
+        let claims = Claims {
+            account: Some(account),
+            user: Some(user),
+            scopes: Vec::new(),
+            issuer: Some(ISSUER.to_owned()),
+            audience: None,
+            expires_at: Timestamp::now() + TOKEN_LASTS,
+            names: claim_names(),
+        };
+        mint::mint(&claims, &SigningKey::of_secret(&self.0)?)
+    }
+}
+
+impl Default for DemoIssuer {
+    fn default() -> Self {
+        DemoIssuer::new()
+    }
+}
+
+fn claim_names() -> ClaimNames {
+    ClaimNames {
+        account: "sub".to_owned(),
+        user: "user_id".to_owned(),
+        scope: "scope".to_owned(),
+    }
 }
 
 async fn new_key(
     store: &Store,
     prefix: &KeyPrefix,
     account: AccountId,
-    user: Option<UserId>,
     scopes: &[Scope],
 ) -> Result<SecretString, StoreError> {
     let key = ApiKey::generate().expect("the system has random numbers");
@@ -314,7 +359,7 @@ async fn new_key(
         id: Uuid::new_v4(),
         name: Some("demo".to_owned()),
         account,
-        user,
+        user: None,
         scopes: scopes.iter().copied().collect(),
         digest: key.digest(),
         created_at: Timestamp::now(),
