@@ -1,7 +1,7 @@
 //! Made-up events for a first look: prices that move, an account that receives payments, and a user
 //! of a reward program.
 //!
-//! They are published like a producer's, on the same channels, in the bodies of Blink's back end.
+//! They are published like a producer's: on the same channels, in the same bodies.
 
 mod rewards;
 

@@ -136,27 +136,27 @@ impl StatusType {
     /// What `Data` holds; `None` if that is not known.
     fn fields(&self) -> Option<&'static [Field]> {
         use Field::{Optional, Required};
-        use Shape::{Count, Date, Direction, Number, OwnId, SomeId};
+        use Shape::{Date, Direction, Integer, Number, OwnId, SomeId};
         match self {
             StatusType::LoyaltyUpdate => Some(&[
                 Required("user_id", OwnId),
-                Required("level", Count),
+                Required("level", Integer),
                 Required("xp", Number),
             ]),
             StatusType::VcUpdate => Some(&[
                 Required("user_id", OwnId),
-                Required("virtual_currency_id", Count),
+                Required("virtual_currency_id", Integer),
                 Required("new_amount", Number),
             ]),
             StatusType::WheelTokensUpdate => Some(&[
                 Required("user_id", OwnId),
-                Required("wheel_id", Count),
+                Required("wheel_id", Integer),
                 Required("transaction_type", Direction),
                 Optional("expire_date", Date),
             ]),
             StatusType::ChallengesProgressUpdate => Some(&[
                 Required("user_id", OwnId),
-                Required("user_task_id", Count),
+                Required("user_task_id", Integer),
                 Required("amount", Number),
             ]),
             // A Challenge and a UserBonusV2: their fields are not published.
@@ -182,7 +182,7 @@ enum Shape {
     OwnId,
     /// Whatever it is, it is not the id of another user.
     SomeId,
-    Count,
+    Integer,
     Number,
     Direction,
     Date,
@@ -195,15 +195,15 @@ impl Shape {
         let text = || serde_json::from_str::<String>(json).ok();
         let fits = match self {
             Shape::OwnId => is_of(user, value),
-            Shape::SomeId => user_id(value).is_none_or(|id| id == user),
-            Shape::Count => serde_json::from_str::<i64>(json).is_ok(),
+            Shape::SomeId => !is_of_another(user, value),
+            Shape::Integer => serde_json::from_str::<i64>(json).is_ok(),
             Shape::Number => serde_json::from_str::<f64>(json).is_ok(),
             Shape::Direction => text().is_some_and(|word| word == "credit" || word == "debit"),
             Shape::Date => text().is_some_and(|date| is_iso_8601(&date)),
         };
         (!fits).then(|| match self {
             Shape::OwnId | Shape::SomeId => format!("and the channel's is {user}"),
-            Shape::Count => "not an integer".to_owned(),
+            Shape::Integer => "not an integer".to_owned(),
             Shape::Number => "not a number".to_owned(),
             Shape::Direction => r#"neither "credit" nor "debit""#.to_owned(),
             Shape::Date => "not a date in ISO 8601".to_owned(),
@@ -263,7 +263,7 @@ fn check(data: &str, fields: &[Field], user: UserId) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Reads the JSON of `Data`, or in it.
+/// Reads `Data`, or the JSON that is a string in it.
 fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Cause> {
     serde_json::from_str(json).map_err(|error| Cause::Meaning(format!("Data: {error}")))
 }
@@ -278,6 +278,17 @@ fn user_id(value: &RawValue) -> Option<UserId> {
 
 fn is_of(user: UserId, value: &RawValue) -> bool {
     user_id(value) == Some(user)
+}
+
+/// Whether anybody could read this as the id of another user: `124.0` or `" 124"` too.
+fn is_of_another(user: UserId, value: &RawValue) -> bool {
+    let number = match serde_json::from_str::<String>(value.get()) {
+        Ok(text) => text.trim().parse::<f64>().ok(),
+        Err(_) => serde_json::from_str(value.get()).ok(),
+    };
+    number.is_some_and(|number: f64| {
+        number != f64::from(user.get()) && UserId::of_number(number as i64).is_some()
+    })
 }
 
 fn wrong<T>(what: impl Into<String>) -> Result<T, Cause> {
@@ -528,8 +539,11 @@ mod tests {
         }
         assert_snapshot!(wrong("loyalty_update", &format!(r#"{{"user_id":null,{level}}}"#)), @"Data.user_id is null, and the channel's is 123");
         // What a Challenge and a UserBonusV2 hold is not known: it may be another kind of id.
-        for user_id in ["null", r#""0e2c0f3e""#, "{}"] {
+        for user_id in ["null", r#""bonus-7""#, "{}", "0", "-1", "123.0"] {
             assert!(data("bonus_update", &format!(r#"{{"user_id":{user_id}}}"#)).is_ok());
+        }
+        for user_id in ["124.0", "1.24e2", r#"" 124""#, r#"null,"user\u005fid":124"#] {
+            assert!(data("bonus_update", &format!(r#"{{"user_id":{user_id}}}"#)).is_err());
         }
     }
 
