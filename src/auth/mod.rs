@@ -317,7 +317,7 @@ mod tests {
     async fn of_a_key_and_a_bearer_the_bearer_counts() {
         let door = Door::new();
         for (authorization, reason) in [
-            ("Bearer a.b.c", Reason::MalformedToken),
+            ("Bearer a.b.c", Reason::UnknownIssuer),
             ("a.b.c", Reason::NotBearer),
             ("Bearer ", Reason::NotBearer),
             ("Basic YTpi", Reason::NotBearer),
