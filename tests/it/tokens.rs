@@ -38,18 +38,18 @@ async fn say_init(server: &Tidings, payload: &Value) -> Client {
 
 async fn is_acknowledged(server: &Tidings, token: &str) -> Client {
     let mut client = server.connect().await;
-    client
-        .init(&json!({ "Authorization": format!("Bearer {token}") }).to_string())
-        .await;
+    client.init(&payload(token).to_string()).await;
     client
 }
 
+/// With a name of its own, which rewards users must bring.
+fn payload(token: &str) -> Value {
+    let name = uuid::Uuid::new_v4().to_string();
+    json!({ "Authorization": format!("Bearer {token}"), "connection_id": name })
+}
+
 async fn closed(server: &Tidings, token: &str) -> (u16, String) {
-    let mut client = say_init(
-        server,
-        &json!({ "Authorization": format!("Bearer {token}") }),
-    )
-    .await;
+    let mut client = say_init(server, &payload(token)).await;
     client.closed().await
 }
 
