@@ -440,3 +440,120 @@ fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::{Outbox, OutboxLimits};
+    use futures_util::FutureExt;
+
+    const LIMITS: RegistryLimits = RegistryLimits {
+        per_user: 2,
+        per_key: 2,
+    };
+
+    const PHONE: &str = "phone";
+
+    fn who() -> Who {
+        Who {
+            account: None,
+            user: UserId::of_number(42),
+            key: None,
+        }
+    }
+
+    fn phone() -> Arc<Member> {
+        let limits = OutboxLimits {
+            frames: 1,
+            bytes: 1,
+            conflate_above: 1,
+        };
+        let outbox = Outbox::new(limits, Arc::default());
+        let connection_id = ConnectionId::parse(PHONE).unwrap();
+        let address = [127, 0, 0, 1].into();
+        Arc::new(Member::new(
+            Uuid::new_v4(),
+            connection_id,
+            "p",
+            address,
+            outbox,
+        ))
+    }
+
+    fn enter(members: &mut Members) -> (Arc<Member>, Name) {
+        let member = phone();
+        members.enter(&member, who(), &LIMITS).unwrap();
+        let name = name(&member, &who()).unwrap();
+        (member, name)
+    }
+
+    fn stays(member: &Member) -> bool {
+        member.told_to_go().now_or_never().is_none()
+    }
+
+    #[test]
+    fn who_took_a_name_before_somebody_else_gives_it_up() {
+        let mut members = Members::of_a_fleet();
+        let (member, name) = enter(&mut members);
+        members.take_turn(&name, member.id, 5);
+        members.give_way(&name, Uuid::new_v4(), 4);
+        members.give_way(&name, member.id, 5);
+        assert!(stays(&member), "it came later");
+        members.give_way(&name, Uuid::new_v4(), 6);
+        assert!(!stays(&member));
+        assert_eq!(members.iter().count(), 0);
+    }
+
+    #[test]
+    fn an_order_that_arrives_before_the_answer_is_judged_when_that_has_come() {
+        for (turn, expected) in [(5, false), (7, true)] {
+            let mut members = Members::of_a_fleet();
+            let (member, name) = enter(&mut members);
+            members.give_way(&name, Uuid::new_v4(), 6);
+            assert!(stays(&member), "nobody can know yet");
+            members.take_turn(&name, member.id, turn);
+            assert_eq!(stays(&member), expected, "{turn}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_the_highest_turn_that_it_was_given_on_this_node() {
+        let mut members = Members::of_a_fleet();
+        let (older, name) = enter(&mut members);
+        let (newer, _) = enter(&mut members);
+        assert!(!stays(&older));
+        // The fleet was asked in the other order.
+        members.take_turn(&name, newer.id, 5);
+        members.take_turn(&name, older.id, 7);
+        members.give_way(&name, Uuid::new_v4(), 6);
+        assert!(stays(&newer));
+    }
+
+    #[test]
+    fn of_more_changes_than_can_be_remembered_all_are_told() {
+        let mut members = Members::of_a_fleet();
+        let (member, _) = enter(&mut members);
+        for _ in 0..=CHANGES {
+            members.doubt(Fact::Connection(Uuid::new_v4()));
+        }
+        assert!(members.take_changes(1).is_none());
+        members.take_all();
+        let facts = members.take_changes(10).unwrap();
+        assert!(facts.contains(&Fact::Connection(member.id)));
+        // Its user and its name.
+        assert_eq!(facts.len(), 3);
+        assert!(members.take_changes(10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_came_and_went_leaves_nothing_behind() {
+        let mut members = Members::default();
+        for _ in 0..100 {
+            let (member, _) = enter(&mut members);
+            members.leave(member.id);
+            assert!(members.leave(member.id).is_none(), "it has left");
+        }
+        assert!(members.by_id.is_empty() && members.names.is_empty());
+        assert!(members.users.is_empty() && members.keys.is_empty());
+    }
+}

@@ -63,8 +63,10 @@ async fn key_of_user(server: &Tidings, account: &str, user: &str) -> String {
 /// Two nodes of one Redis.
 async fn two_nodes(redis: &RedisServer) -> (Tidings, Tidings) {
     let lease = ("TIDINGS_REGISTRY__LEASE", "3s");
-    let one = [lease, ("TIDINGS_SERVER__NAME", "one")];
-    let two = [lease, ("TIDINGS_SERVER__NAME", "two")];
+    let (one, two) = (
+        [lease, ("TIDINGS_SERVER__NAME", "one")],
+        [lease, ("TIDINGS_SERVER__NAME", "two")],
+    );
     join!(
         Tidings::start_on(redis, &one),
         Tidings::start_on(redis, &two)
