@@ -23,6 +23,9 @@ pub(crate) const ISSUER: (&str, &str) = (
     r#"[{ hmac_secrets = ["a secret of this test alone, and long enough"] }]"#,
 );
 
+/// What is in it.
+pub(crate) const ISSUER_SECRET: &str = "a secret of this test alone, and long enough";
+
 /// A server of a test's own, gone when this is dropped.
 pub(crate) struct Tidings {
     address: SocketAddr,

@@ -104,9 +104,9 @@ impl<S: Socket> Connection<S> {
         self.operate(admitted).await
     }
 
-    /// The drain, the end of the credentials and who may close it go first, then the client, then the
-    /// clock, then what has started or was checked, then results: however many results are ready, none
-    /// of the others waits for more than one write of them. Everything that is awaited here is
+    /// The drain, the end of the credentials, who may close it and newer credentials go first, then the
+    /// client, then the clock, then what has started, then results: however many results are ready,
+    /// none of the others waits for more than one write of them. Everything that is awaited here is
     /// cancel-safe.
     async fn operate(&mut self, admitted: Admitted) -> Result<Infallible, Close> {
         let Admitted {
@@ -128,6 +128,15 @@ impl<S: Socket> Connection<S> {
                 () = server.drain.cancelled() => return Err(Close::GoingAway),
                 close = &mut credential_end => return Err(close),
                 goodbye = registered.told_to_go() => return Err(goodbye.into()),
+                result = refresh.checked() => {
+                    let (refreshed, newer) = refresh.decide(result, &session);
+                    if let Some(newer) = newer {
+                        registered.set_credential(&newer.identity, newer.credential.key_id());
+                        credential_end.set(self::credential_end(newer.credential.clone()));
+                        session = newer;
+                    }
+                    self.write([words::refreshed(&refreshed)]).await?;
+                }
                 message = self.socket.next() => {
                     if let Some(Ok(Message::Pong(_))) = message {
                         self.on_pong(&mut heartbeat, &registered);
@@ -143,15 +152,6 @@ impl<S: Socket> Connection<S> {
                     }
                     Beat::Silence => return Err(Close::Unresponsive),
                 },
-                result = refresh.checked() => {
-                    let (refreshed, newer) = refresh.decide(result, &session);
-                    if let Some(newer) = newer {
-                        registered.set_credential(&newer.identity, newer.credential.key_id());
-                        credential_end.set(self::credential_end(newer.credential.clone()));
-                        session = newer;
-                    }
-                    self.write([words::refreshed(&refreshed)]).await?;
-                }
                 Some(started) = subscriptions.starting.next() => self.on_started(started, &mut subscriptions).await?,
                 taken = outbox.take(&mut frames) => {
                     taken.map_err(|Overflow| Close::TooSlow)?;

@@ -1,4 +1,5 @@
-//! Hundreds of users come, go and come back while things happen to them: each hears its own.
+//! Hundreds of users come, go, come back and bring newer tokens while things happen to them: each
+//! hears its own.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,10 +7,11 @@ use std::sync::{Mutex, MutexGuard};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
-use serde_json::Value;
-use tidings::auth::{ApiKey, KeyPrefix, KeyRecord, Scope};
+use serde_json::{Value, json};
+use tidings::auth::mint::{Claims, SigningKey, mint};
+use tidings::auth::{ApiKey, ClaimNames, KeyPrefix, KeyRecord, Scope};
 use tidings::store::Store;
-use tidings::topic::UserId;
+use tidings::topic::{AccountId, UserId};
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
@@ -17,10 +19,11 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::redis_server::RedisServer;
 use crate::scoping::Random;
-use crate::tidings::Tidings;
+use crate::tidings::{ISSUER, ISSUER_SECRET, Tidings};
 
 /// Nobody is slow here, so nothing may be left out.
-const ROOMY: [(&str, &str); 2] = [
+const ROOMY: [(&str, &str); 3] = [
+    ISSUER,
     ("TIDINGS_LIMITS__OUTBOX_FRAMES", "100000"),
     ("TIDINGS_LIMITS__OUTBOX_BYTES", "100000000"),
 ];
@@ -70,6 +73,8 @@ async fn on_two_nodes_each_user_hears_its_own_once_and_in_order() {
 /// Users with two devices each, and what happens to them.
 struct Crowd {
     nodes: Vec<SocketAddr>,
+    /// All have the same one, which says nothing of who the user is.
+    account: AccountId,
     events: u64,
     /// The numbers of the events of each user, in order. An event is noted before it is published.
     published: Vec<Mutex<Vec<u64>>>,
@@ -100,6 +105,7 @@ impl Crowd {
     fn new(users: usize, events: u64, nodes: Vec<SocketAddr>) -> Self {
         Crowd {
             nodes,
+            account: Uuid::new_v4().into(),
             events,
             published: (0..users).map(|_| Mutex::default()).collect(),
             progress: watch::Sender::new(0),
@@ -114,18 +120,17 @@ impl Crowd {
         self.published[user].lock().unwrap()
     }
 
-    /// A key for each user. They all have one account, which says nothing of who the user is.
+    /// A key for each user.
     async fn make_keys(&self, store: &Store) -> Vec<String> {
         use secrecy::ExposeSecret;
         let prefix = KeyPrefix::parse("blink").unwrap();
-        let account = Uuid::new_v4().into();
         let mut keys = Vec::new();
         for user in 0..self.users() {
             let key = ApiKey::generate().unwrap();
             let record = KeyRecord {
                 id: Uuid::new_v4(),
                 name: None,
-                account,
+                account: self.account,
                 user: UserId::of_number(number_of(user)),
                 scopes: [Scope::Read].into_iter().collect(),
                 digest: key.digest(),
@@ -137,6 +142,26 @@ impl Crowd {
             keys.push(key.reveal(&prefix).expose_secret().to_owned());
         }
         keys
+    }
+
+    /// A newer token of a user.
+    fn token(&self, user: usize) -> String {
+        use secrecy::ExposeSecret;
+        let claims = Claims {
+            account: Some(self.account),
+            user: UserId::of_number(number_of(user)),
+            scopes: Vec::new(),
+            issuer: None,
+            audience: None,
+            expires_at: Timestamp::now() + jiff::SignedDuration::from_hours(1),
+            names: ClaimNames {
+                account: "sub".to_owned(),
+                user: "user_id".to_owned(),
+                scope: "scope".to_owned(),
+            },
+        };
+        let key = SigningKey::of_secret(&ISSUER_SECRET.into()).unwrap();
+        mint(&claims, &key).unwrap().expose_secret().to_owned()
     }
 
     /// Lets things happen, and two devices of each user come and go meanwhile.
@@ -188,6 +213,15 @@ impl Crowd {
                 for _ in 0..=random.below(2) {
                     here.subscribe(QUESTIONS[random.below(2)]).await;
                 }
+                // Sometimes its own, and sometimes another's by mistake, which changes nothing.
+                let whose = match random.below(4) {
+                    0 => Some(user),
+                    1 => Some((user + 1) % self.users()),
+                    _ => None,
+                };
+                if let Some(whose) = whose {
+                    told += here.refresh(whose).await;
+                }
                 let until = *self.progress.borrow() + random.below(self.events as usize) as u64;
                 told += here.hear_until(until).await;
                 if random.below(2) == 0 || self.is_over() {
@@ -230,6 +264,27 @@ impl<'a> Device<'a> {
     async fn unsubscribe(&mut self) {
         for (id, _) in self.subscriptions.drain() {
             self.client.complete(&id).await;
+        }
+    }
+
+    /// Brings a newer token of a user, which counts if it is this one's. How many events were told
+    /// until it was answered.
+    async fn refresh(&mut self, whose: usize) -> usize {
+        let token = self.crowd.token(whose);
+        let authorization = json!({ "Authorization": format!("Bearer {token}") });
+        let ping = json!({ "type": "ping", "payload": authorization });
+        self.client.send(&ping.to_string()).await;
+        let mut told = 0;
+        loop {
+            let message = self.client.message().await;
+            if let Some(Message::Text(text)) = &message
+                && text.starts_with(r#"{"type":"pong""#)
+            {
+                let counts = text.contains(r#""authenticated":true"#);
+                assert_eq!(counts, whose == self.user, "{text}");
+                return told;
+            }
+            told += self.on_message(message);
         }
     }
 
