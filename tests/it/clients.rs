@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::tidings::Tidings;
+use crate::tidings::{ISSUER, Tidings};
 
 /// How long a script may run. Each waits for seconds by itself, and clients wait before they reconnect.
 const WHOLE_SCRIPT: Duration = Duration::from_secs(120);
@@ -75,13 +75,22 @@ async fn graphql_ws_6_hears_of_rewards() {
 #[tokio::test]
 async fn the_example_prints_prices_and_payments() {
     let server = demo().await;
-    // From its standard input Node looks for packages where it is started: they need not be installed a second time.
-    let example = std::fs::File::open(root().join("examples/graphql-ws.mjs")).expect("an example");
-    let mut node = Command::new("node");
-    node.args(["--input-type=module", "-"]).stdin(example);
-    let mut script = Script::start(in_clients(&mut node), &server).await;
+    let mut script = Script::start(&mut example("graphql-ws.mjs"), &server).await;
     script.prints("btcSatPrice: { base: ").await;
     script.prints("settlementAmount: ").await;
+}
+
+#[tokio::test]
+async fn the_example_of_rewards_keeps_its_token_fresh() {
+    let server = Tidings::start_as(&["serve", "--demo"], &[ISSUER]).await;
+    let token = server.token(&["--user-id", "42", "--expires-in", "20s"]);
+    let mut example = example("rewards.mjs");
+    let mut script = Script::start(example.env("TIDINGS_TOKEN", token), &server).await;
+    script.prints("[ 'connected', {} ]").await;
+    script.prints("user_id: 42").await;
+    script
+        .prints("token refreshed: { authenticated: true")
+        .await;
 }
 
 /// Python's gql 4 is the one that needs this.
@@ -185,6 +194,15 @@ async fn pay(server: &Tidings) {
 fn node(script: &str) -> Command {
     let mut command = Command::new("node");
     in_clients(command.arg(script).stdin(Stdio::null()));
+    command
+}
+
+/// From its standard input Node looks for packages where it is started: they need not be installed a
+/// second time.
+fn example(name: &str) -> Command {
+    let script = std::fs::File::open(root().join("examples").join(name)).expect("an example");
+    let mut command = Command::new("node");
+    in_clients(command.args(["--input-type=module", "-"]).stdin(script));
     command
 }
 

@@ -392,6 +392,19 @@ async fn a_connection_may_be_refreshed_any_number_of_times() {
             Value::Bool(true)
         );
     }
+    // Those that come at once are checked one after the other.
+    let ping = json!({ "type": "ping", "payload": { "Authorization": format!("Bearer {token}") } });
+    for _ in 0..3 {
+        client.send(&ping.to_string()).await;
+    }
+    for _ in 0..3 {
+        let pong = client.json().await;
+        assert_eq!(
+            pong["payload"]["authenticated"],
+            Value::Bool(true),
+            "{pong}"
+        );
+    }
     // A shorter one counts, too.
     let short = server.token(&["--user-id", "42", "--expires-in", "1s"]);
     assert_eq!(
