@@ -203,21 +203,17 @@ struct Inside {
 
 impl Inside {
     fn routes(self, settings: &Settings) -> Routes {
-        let Inside {
-            hub,
-            ring,
-            directory,
-            registry,
-            tokens,
-            metrics,
-            drain,
-        } = self;
+        let (hub, metrics) = (self.hub, self.metrics);
         let limits = &settings.limits;
-        let authenticator =
-            Authenticator::new(settings.auth.clone(), ring, tokens, metrics.clone());
+        let authenticator = Authenticator::new(
+            settings.auth.clone(),
+            self.ring,
+            self.tokens,
+            metrics.clone(),
+        );
         let sources = Sources {
             hub: hub.clone(),
-            directory,
+            directory: self.directory,
             currencies: settings.prices.currencies.clone().into(),
             default_display_currency: settings.prices.default_display_currency,
             complete_when_final: settings.invoices.complete_when_final,
@@ -231,10 +227,10 @@ impl Inside {
         let server = Arc::new(Server {
             graphql: graphql.clone(),
             authenticator: authenticator.clone(),
-            registry: registry.clone(),
+            registry: self.registry.clone(),
             limits: limits.of_connection(),
             metrics: metrics.clone(),
-            drain: drain.begun.clone(),
+            drain: self.drain.begun.clone(),
         });
         Routes {
             path: settings.server.path.clone(),
@@ -244,18 +240,18 @@ impl Inside {
                 limits.message_bytes,
                 limits.connections,
                 Addresses::new(limits.of_address()),
-                drain.open.clone(),
+                self.drain.open.clone(),
             ),
             queries: Queries {
                 graphql,
                 authenticator,
                 metrics: metrics.clone(),
             },
-            registry,
+            registry: self.registry,
             proxies: TrustedProxies::new(limits.trusted_proxies.clone()),
             hub,
             metrics,
-            drain,
+            drain: self.drain,
             message_bytes: limits.message_bytes,
             body_timeout: settings.server.header_timeout,
         }
