@@ -263,7 +263,7 @@ async fn run_demo(demo: Demo, address: std::net::SocketAddr, path: String) {
     let (invoices, mut made) = mpsc::channel(1);
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
-    let rewards = rewards_banner(demo.user, &demo.token);
+    let rewards = rewards_banner(demo.user, &demo.token, address, &key);
     tokio::spawn(demo.run(invoices));
     let Some(invoice) = made.recv().await else {
         return;
@@ -310,13 +310,27 @@ and then, line by line:
     )
 }
 
-fn rewards_banner(user: UserId, token: &SecretString) -> String {
+fn rewards_banner(
+    user: UserId,
+    token: &SecretString,
+    address: std::net::SocketAddr,
+    key: &str,
+) -> String {
     format!(
         r#"
-As the user {user} of the reward program (and owner of the account), in a session of its own:
+For the user {user} of the reward program, who owns the account:
+
+  Token         {token}
+                (good for a day)
+
+in a session of its own:
 
   {{"type":"connection_init","payload":{{"connection_id":"demo-1","Authorization":"Bearer {token}"}}}}
   {{"id":"1","type":"subscribe","payload":{{"query":"subscription {{ StatusUpdate {{ Type Timestamp UserID Data }} }}"}}}}
+
+Who is connected:
+
+  TIDINGS_KEY={key} tidings connections list --url http://{address}
 
 "#,
         token = token.expose_secret(),
