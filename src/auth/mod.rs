@@ -99,6 +99,13 @@ impl Authenticator {
             (None, Some(key)) => self.counted("key", self.by_api_key(key).await),
             (Some(authorization), _) => self.by_token(authorization).await,
         };
+        // One line a connection; of newer tokens, which may come any number of times, there is none.
+        if let Err(error) = &result {
+            tracing::info!(
+                reason = error.name(),
+                "credentials are not accepted: {error}"
+            );
+        }
         match (result, self.config.on_bad_credentials) {
             (Err(AuthError::Forbidden(_)), OnBadCredentials::Anonymous) => Ok(Session::anonymous()),
             (result, _) => result,
@@ -154,7 +161,7 @@ impl Authenticator {
         })
     }
 
-    /// The same result, counted and logged.
+    /// The same result, counted.
     fn counted(
         &self,
         credential: &'static str,
@@ -166,7 +173,7 @@ impl Authenticator {
             Err(error @ AuthError::Unavailable(_)) => ("unavailable", error.name()),
         };
         if let Err(error) = &result {
-            tracing::info!(credential, reason, "{label}: {error}");
+            tracing::debug!(credential, reason, "{label}: {error}");
         }
         self.metrics
             .authentications
