@@ -186,11 +186,12 @@ impl Authenticator {
         result
     }
 
-    /// Where scopes are not enforced everybody may read, and may publish no more than before.
+    /// Where scopes are not enforced everybody may subscribe. Queries ask for `read` either way, as at
+    /// Blink.
     fn scopes(&self, scopes: Scopes) -> Scopes {
         match self.config.enforce_scopes || scopes.is_unrestricted() {
             true => scopes,
-            false => scopes.with(Scope::Read),
+            false => scopes.that_hear(),
         }
     }
 }
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn where_scopes_are_not_enforced_every_key_reads_and_none_publishes() {
+    fn where_scopes_are_not_enforced_every_key_hears_and_none_reads_or_publishes() {
         let door = Door::new();
         let relaxed = AuthConfig {
             enforce_scopes: false,
@@ -345,8 +346,9 @@ mod tests {
             Ok(session) => session.identity.scopes(),
             other => panic!("{other:?}"),
         };
-        assert!(!scopes(config()).may_read());
-        assert!(scopes(relaxed.clone()).may_read());
+        assert!(!scopes(config()).may_hear());
+        assert!(scopes(relaxed.clone()).may_hear());
+        assert!(!scopes(relaxed.clone()).may_read());
         assert!(!scopes(relaxed.clone()).may_administer());
         assert!(!scopes(relaxed).may_publish());
     }
