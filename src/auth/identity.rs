@@ -36,6 +36,8 @@ pub struct Scopes(u8);
 
 /// In a set: there are scopes that say nothing here. They keep it from being an empty one.
 const OTHERS: u8 = 1 << 7;
+/// In a set: subscriptions are allowed, whatever else is not.
+const HEARS: u8 = 1 << 6;
 
 impl Scope {
     /// All scopes, in the order in which they are listed.
@@ -77,9 +79,9 @@ impl Scopes {
         Scopes(words.fold(0, |set, word| set | word))
     }
 
-    /// The same, with one more.
-    pub(super) fn with(self, scope: Scope) -> Self {
-        Scopes(self.0 | 1 << scope as u8)
+    /// The same, but that subscriptions are allowed; and nothing else is that was not.
+    pub(super) fn that_hear(self) -> Self {
+        Scopes(self.0 | HEARS)
     }
 
     /// Whether nothing but publishing and administration is kept from whoever has it.
@@ -87,7 +89,12 @@ impl Scopes {
         self.0 == 0
     }
 
-    /// Whether queries, `myUpdates` and `StatusUpdate` are allowed.
+    /// Whether `myUpdates` and `StatusUpdate` are allowed.
+    pub fn may_hear(self) -> bool {
+        self.may_read() || self.0 & HEARS != 0
+    }
+
+    /// Whether queries are allowed.
     pub fn may_read(self) -> bool {
         self.is_unrestricted() || self.contains(Scope::Read)
     }

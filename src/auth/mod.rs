@@ -99,6 +99,13 @@ impl Authenticator {
             (None, Some(key)) => self.counted("key", self.by_api_key(key).await),
             (Some(authorization), _) => self.by_token(authorization).await,
         };
+        // One line a connection; of newer tokens, which may come any number of times, there is none.
+        if let Err(error) = &result {
+            tracing::info!(
+                reason = error.name(),
+                "credentials are not accepted: {error}"
+            );
+        }
         match (result, self.config.on_bad_credentials) {
             (Err(AuthError::Forbidden(_)), OnBadCredentials::Anonymous) => Ok(Session::anonymous()),
             (result, _) => result,
@@ -154,7 +161,7 @@ impl Authenticator {
         })
     }
 
-    /// The same result, counted and logged.
+    /// The same result, counted.
     fn counted(
         &self,
         credential: &'static str,
@@ -166,7 +173,7 @@ impl Authenticator {
             Err(error @ AuthError::Unavailable(_)) => ("unavailable", error.name()),
         };
         if let Err(error) = &result {
-            tracing::info!(credential, reason, "{label}: {error}");
+            tracing::debug!(credential, reason, "{label}: {error}");
         }
         self.metrics
             .authentications
@@ -179,11 +186,12 @@ impl Authenticator {
         result
     }
 
-    /// Where scopes are not enforced everybody may read, and may publish no more than before.
+    /// Where scopes are not enforced everybody may subscribe. Queries ask for `read` either way, as at
+    /// Blink.
     fn scopes(&self, scopes: Scopes) -> Scopes {
         match self.config.enforce_scopes || scopes.is_unrestricted() {
             true => scopes,
-            false => scopes.with(Scope::Read),
+            false => scopes.that_hear(),
         }
     }
 }
@@ -328,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn where_scopes_are_not_enforced_every_key_reads_and_none_publishes() {
+    fn where_scopes_are_not_enforced_every_key_hears_and_none_reads_or_publishes() {
         let door = Door::new();
         let relaxed = AuthConfig {
             enforce_scopes: false,
@@ -338,8 +346,9 @@ mod tests {
             Ok(session) => session.identity.scopes(),
             other => panic!("{other:?}"),
         };
-        assert!(!scopes(config()).may_read());
-        assert!(scopes(relaxed.clone()).may_read());
+        assert!(!scopes(config()).may_hear());
+        assert!(scopes(relaxed.clone()).may_hear());
+        assert!(!scopes(relaxed.clone()).may_read());
         assert!(!scopes(relaxed.clone()).may_administer());
         assert!(!scopes(relaxed).may_publish());
     }

@@ -73,7 +73,7 @@ struct Mint {
     /// What to sign with instead of a secret: a private key in PEM
     #[arg(long, value_name = "FILE")]
     private_key: Option<PathBuf>,
-    /// What to sign with it: the first algorithm for its kind, if it is not said
+    /// What to sign with it: one for its kind that the settings allow, if it is not said
     #[arg(long, value_parser = algorithm())]
     algorithm: Option<Algorithm>,
     /// What the key is called: the header `kid`
@@ -97,8 +97,17 @@ impl Mint {
         }
         let issuer = self.issuer(settings)?;
         let mut key = self.key(issuer)?;
-        if let Some(algorithm) = self.algorithm {
-            key = key.with_algorithm(algorithm)?;
+        let allowed = issuer.and_then(|issuer| issuer.algorithms.as_ref());
+        let allowed = allowed.unwrap_or(&settings.jwt.algorithms);
+        key = match self.algorithm {
+            Some(algorithm) => key.with_algorithm(algorithm)?,
+            None => for_one_of(allowed, key),
+        };
+        if !allowed.contains(&key.algorithm()) {
+            let algorithm = key.algorithm();
+            eprintln!(
+                "note: {algorithm:?} is not in algorithms of this issuer: a server will not take the token"
+            );
         }
         if let Some(kid) = self.kid {
             key = key.with_id(kid);
@@ -177,6 +186,16 @@ impl Mint {
             ),
         }
     }
+}
+
+/// The key with an algorithm that is allowed, if it goes with one.
+fn for_one_of(allowed: &[Algorithm], key: SigningKey) -> SigningKey {
+    if allowed.contains(&key.algorithm()) {
+        return key;
+    }
+    let mut others = allowed.iter();
+    let other = others.find_map(|algorithm| key.clone().with_algorithm(*algorithm).ok());
+    other.unwrap_or(key)
 }
 
 fn has_secret(issuer: &IssuerConfig) -> bool {

@@ -168,7 +168,7 @@ impl Asking {
     fn reads_as<T>(&self, who: Option<T>) -> async_graphql::Result<T> {
         let who =
             who.ok_or_else(|| thrown("Not Authenticated for subscription", "NOT_AUTHENTICATED"))?;
-        if self.identity.scopes().may_read() {
+        if self.identity.scopes().may_hear() {
             Ok(who)
         } else {
             Err(thrown(

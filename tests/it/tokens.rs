@@ -356,6 +356,20 @@ async fn a_token_that_is_made_in_the_shell_is_taken_by_the_server() {
 }
 
 #[tokio::test]
+async fn a_token_is_made_with_an_algorithm_that_the_settings_allow() {
+    let issuers = "[{ algorithms = ['RS256', 'HS512'], hmac_secrets = \
+                   ['0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'] }]";
+    let server = Tidings::start_with(&[("TIDINGS_JWT__ISSUERS", issuers)]).await;
+    let made = tidings_token(&server, &["--account", ACCOUNT], "");
+    assert_eq!((made.status.code(), said(&made).as_str()), (Some(0), ""));
+    is_acknowledged(&server, out(&made).trim()).await;
+    let made = tidings_token(&server, &["--account", ACCOUNT, "--algorithm", "HS256"], "");
+    assert_eq!(made.status.code(), Some(0));
+    assert_snapshot!(said(&made), @"note: HS256 is not in algorithms of this issuer: a server will not take the token");
+    closed(&server, out(&made).trim()).await;
+}
+
+#[tokio::test]
 async fn a_token_is_made_with_a_private_key_without_any_issuer() {
     let server = Tidings::start().await;
     for (file, kid) in [

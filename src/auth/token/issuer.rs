@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jsonwebtoken::Algorithm;
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use secrecy::ExposeSecret;
 
 use super::claims::{Claimed, Rules};
@@ -163,7 +163,10 @@ impl Issuer {
     ) -> Result<(), (AuthError, bool)> {
         let mut none = Unsigned::default();
         let (mut has_url, mut is_away) = (false, false);
-        for source in &self.sources {
+        // What is at a URL is no secret: it has signed none of these, and nobody need be asked.
+        let is_hmac = algorithm.family() == AlgorithmFamily::Hmac;
+        let may_sign = |source: &&Source| !(is_hmac && matches!(source, Source::Url(_)));
+        for source in self.sources.iter().filter(may_sign) {
             let keys = match source {
                 Source::Settings(keys) => keys.clone(),
                 Source::File(file) => file.keys(),

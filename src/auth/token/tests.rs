@@ -571,6 +571,12 @@ async fn an_issuer_that_was_never_reached_is_away() {
         only(check(&tokens, &none)),
         forbidden(Reason::WrongAlgorithm)
     );
+    // Nor is one told to come back who signed with a secret: what is at a URL is none.
+    let hmac = signed(&secret(SECRET));
+    assert_eq!(
+        only(check(&tokens, &hmac)),
+        forbidden(Reason::UnknownSigningKey)
+    );
     stop.cancel();
     fresh.await.unwrap();
 }

@@ -59,8 +59,8 @@ impl Refresh {
         if !newer.identity.is_who(&present.identity) {
             return refuse("Token of another account or user");
         }
-        let reads = |session: &Session| session.identity.scopes().may_read();
-        if reads(present) && !reads(&newer) {
+        let hears = |session: &Session| session.identity.scopes().may_hear();
+        if hears(present) && !hears(&newer) {
             return refuse("Token without the scope `read`, which the present one has");
         }
         let expires_at = newer.credential.expires_at();
