@@ -258,6 +258,21 @@ async fn what_a_node_that_was_killed_had_is_gone_soon() {
 }
 
 #[tokio::test]
+async fn a_redis_that_refuses_to_keep_connections_is_told_of() {
+    let redis = RedisServer::start().await;
+    let (one, _two) = two_nodes(&redis).await;
+    let full = redis::cmd("CONFIG")
+        .arg(&["SET", "maxmemory", "1"])
+        .to_owned();
+    let _: String = redis.run(&full).await;
+    let _here = one.anonymous().await;
+    let refused =
+        "redis refuses to keep this node's connections: limits hold for each node by itself";
+    let logged = one.logged(|line| line["message"] == refused).await;
+    assert_eq!(logged["level"], "WARN", "{logged}");
+}
+
+#[tokio::test]
 async fn a_shell_lists_and_closes_the_connections_of_all_servers_of_a_redis() {
     let redis = RedisServer::start().await;
     let (one, two) = two_nodes(&redis).await;
