@@ -38,7 +38,8 @@ function refreshBefore(expiresAt, socket) {
       if (payload?.authenticated === undefined) return;
       answer();
       console.log("token refreshed:", payload);
-      if (payload.authenticated) refreshBefore(payload.expiresAt, socket);
+      // The same token again is no longer one: it would be sent faster and faster.
+      if (payload.authenticated && payload.expiresAt > expiresAt) refreshBefore(payload.expiresAt, socket);
     });
     const payload = { Authorization: `Bearer ${await newToken()}` };
     socket.send(JSON.stringify({ type: "ping", payload }));

@@ -205,6 +205,7 @@ fn show(answer: &Answer, json: bool) -> anyhow::Result<()> {
         "ACCOUNT",
         "USER",
         "KEY",
+        "PROTOCOL",
         "ADDRESS",
         "SINCE",
         "SUBSCRIPTIONS",
@@ -215,7 +216,7 @@ fn show(answer: &Answer, json: bool) -> anyhow::Result<()> {
     print(&table(head, &rows))
 }
 
-fn as_row(listed: &Listed) -> [String; 10] {
+fn as_row(listed: &Listed) -> [String; 11] {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let figures = &listed.figures;
     [
@@ -223,6 +224,7 @@ fn as_row(listed: &Listed) -> [String; 10] {
         or_dash(listed.who.account.map(|account| account.to_string())),
         or_dash(listed.who.user.map(|user| user.to_string())),
         or_dash(listed.who.key.map(|key| key.to_string())),
+        listed.protocol.to_string(),
         listed.address.to_string(),
         listed.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         figures.subscriptions.to_string(),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::{Table, Value};
 use url::Url;
@@ -21,6 +23,10 @@ const ISSUERS: &str = "jwt.issuers";
 
 /// Settings whose default is their absence: what the default file has only in comments.
 const WITHOUT_DEFAULT: [&str; 4] = [BUS_URL, "redis.ca_file", "jwt.ca_file", "server.name"];
+
+/// Leases are renewed three times before they end: shorter ones keep Redis busy with little else, and
+/// end while it is slow for once. What has crashed is listed for as long.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
 const MAY_BE_ZERO: [&str; 5] = [
@@ -142,6 +148,9 @@ impl Layers {
                 "redis.reconnect_min",
                 "expected no more than redis.reconnect_max",
             ));
+        }
+        if !LEASES.contains(&settings.registry.lease) {
+            return Err(self.wrong("registry.lease", "expected 1s to 1h"));
         }
         if let Err((key, why)) = settings.jwt.check() {
             return Err(self.wrong(&key, why));
@@ -456,7 +465,6 @@ fn without_secrets(issuers: &Value) -> Value {
 mod tests {
     use super::*;
     use insta::assert_snapshot;
-    use std::time::Duration;
 
     fn layers(file: &str, env: &[(&str, &str)], flags: &[Flag]) -> Result<Layers, String> {
         let directory = tempfile::tempdir().unwrap();
@@ -573,6 +581,7 @@ mod tests {
         assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__INIT_TIMEOUT", "soon")], &[]), @r#"limits.init_timeout (from the environment, TIDINGS_LIMITS__INIT_TIMEOUT): expected a duration such as "3s""#);
         assert_snapshot!(wrong("[limits]\ninit_timeout = 3", &[], &[]), @r#"limits.init_timeout (from tidings.toml): expected a duration such as "3s""#);
         assert_snapshot!(wrong("[limits]\ninit_timeout = '0s'", &[], &[]), @"limits.init_timeout (from tidings.toml): expected more than nothing");
+        assert_snapshot!(wrong("[registry]\nlease = '20ms'", &[], &[]), @"registry.lease (from tidings.toml): expected 1s to 1h");
         assert_snapshot!(wrong("[limits]\ndocuments = -1", &[], &[]), @"limits.documents (from tidings.toml): expected a whole number such as 1000");
         assert_snapshot!(wrong("", &[("TIDINGS_LIMITS__DOCUMENTS", "many")], &[]), @"limits.documents (from the environment, TIDINGS_LIMITS__DOCUMENTS): expected a whole number such as 1000");
         assert_snapshot!(wrong("", &[("TIDINGS_AUTH__ENFORCE_SCOPES", "no")], &[]), @"auth.enforce_scopes (from the environment, TIDINGS_AUTH__ENFORCE_SCOPES): expected true or false, such as true");

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::filter::Filter;
 use super::goodbye::{GoodbyeCode, GoodbyeReason};
 use super::listed::Listed;
-use super::order::Order;
+use super::order::{KEPT_MS, ORDERS, Order};
 use crate::redis_link::{RedisLink, Unavailable};
 
 /// All nodes that share a Redis, as anybody sees them. Cheap to clone.
@@ -110,7 +110,10 @@ impl Fleet {
             reason,
         };
         if let Some(words) = order.words() {
-            let _: String = self.0.run(&words).await?;
+            let mut give = redis::pipe();
+            give.atomic().add_command(words).ignore();
+            give.cmd("PEXPIRE").arg(ORDERS).arg(KEPT_MS).ignore();
+            let () = self.0.run_all(&give).await?;
         }
         Ok(count)
     }

@@ -342,8 +342,10 @@ impl Members {
     pub(super) fn doubt_counts(&mut self) {
         let users = self.users.keys().copied().map(Fact::User);
         let keys = self.keys.keys().copied().map(Fact::Key);
-        for fact in users.chain(keys) {
-            self.changes.add(|| fact);
+        // Not one by one: however many there are, what the fleet knows is not thrown away for them.
+        if let Changes::Some { facts, room } = &mut self.changes {
+            facts.extend(users.chain(keys));
+            *room = (*room).max(facts.len() * 2);
         }
     }
 
@@ -489,6 +491,23 @@ mod tests {
 
     fn stays(member: &Member) -> bool {
         member.told_to_go().now_or_never().is_none()
+    }
+
+    #[test]
+    fn however_many_counts_are_doubted_what_was_told_is_not_thrown_away() {
+        let mut members = Members::of_a_fleet();
+        for number in 1..=60_000_u32 {
+            let who = Who {
+                account: None,
+                user: UserId::of_number(number.into()),
+                key: Some(Uuid::from_u128(number.into())),
+            };
+            members.enter(&phone(), who, &LIMITS).unwrap();
+            members.take_changes(10).expect("each was told at once");
+        }
+        members.doubt_counts();
+        members.doubt(Fact::User(UserId::of_number(1).unwrap()));
+        assert_eq!(members.take_changes(usize::MAX).unwrap().len(), 120_000);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(super) struct Presence {
     /// What a newcomer may be kept waiting.
     patience: Duration,
     following: watch::Sender<Following>,
+    /// When an operator was told that Redis refuses what is needed here.
+    warned: Mutex<Option<Instant>>,
 }
 
 /// Whether orders that are given from now on arrive. Before, no name is claimed: the order to give
@@ -66,6 +68,8 @@ const SWEEP: Duration = Duration::from_secs(2);
 const AUDIT: Duration = Duration::from_secs(60);
 /// Before a lease that could not be renewed is tried again.
 const RENEW_AGAIN: Duration = Duration::from_millis(500);
+/// An operator is told this often that Redis refuses.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
 /// Leases are renewed so many times before they end.
 const RENEWALS: u32 = 3;
 
@@ -94,6 +98,7 @@ impl Presence {
             lease,
             patience,
             following: watch::Sender::new(Following::NotYet),
+            warned: Mutex::default(),
         }
     }
 
@@ -144,6 +149,7 @@ impl Presence {
         timeout(self.patience, claimed)
             .await
             .unwrap_or(Err(Unavailable::TimedOut))
+            .inspect_err(|unavailable| self.heed(unavailable))
     }
 
     /// Keeps the fleet and this node informed of each other, until it is stopped; then says goodbye.
@@ -183,7 +189,8 @@ impl Presence {
                         self.following.send_replace(Following::Redis);
                         true
                     }
-                    Err(_) => {
+                    Err(unavailable) => {
+                        self.heed(&unavailable);
                         self.following.send_replace(Following::Nothing);
                         false
                     }
@@ -197,7 +204,10 @@ impl Presence {
                         orders.len() == ORDERS_AT_ONCE
                     }
                     // They are still there when Redis is.
-                    Err(_) => false,
+                    Err(unavailable) => {
+                        self.heed(&unavailable);
+                        false
+                    }
                 },
             };
             if !more {
@@ -276,7 +286,10 @@ impl Presence {
             }
             sleep(match renewed {
                 Ok(()) => self.lease / RENEWALS,
-                Err(_) => RENEW_AGAIN.min(self.lease / RENEWALS),
+                Err(unavailable) => {
+                    self.heed(&unavailable);
+                    RENEW_AGAIN.min(self.lease / RENEWALS)
+                }
             })
             .await;
         }
@@ -342,7 +355,10 @@ impl Presence {
             };
             match told.await {
                 Ok(()) => sleep(TELL).await,
-                Err(_) => sleep(RENEW_AGAIN).await,
+                Err(unavailable) => {
+                    self.heed(&unavailable);
+                    sleep(RENEW_AGAIN).await;
+                }
             }
         }
     }
@@ -473,6 +489,23 @@ impl Presence {
                 doubt_connections(members, &drifted);
                 tokio::task::yield_now().await;
             }
+        }
+    }
+
+    /// Tells an operator that Redis is there and says no: it may be full, or this user of it may not
+    /// run scripts. Then connections are neither listed nor counted together, and nothing else says
+    /// so. That it is away, the bus says.
+    fn heed(&self, unavailable: &Unavailable) {
+        let Unavailable::Refused(error) = unavailable else {
+            return;
+        };
+        let mut warned = self.warned.lock().expect("nothing panics while it is held");
+        if warned.is_none_or(|warned| warned.elapsed() >= WARN_AGAIN) {
+            *warned = Some(Instant::now());
+            tracing::warn!(
+                %error,
+                "redis refuses to keep this node's connections: limits hold for each node by itself"
+            );
         }
     }
 

@@ -258,6 +258,21 @@ async fn what_a_node_that_was_killed_had_is_gone_soon() {
 }
 
 #[tokio::test]
+async fn a_redis_that_refuses_to_keep_connections_is_told_of() {
+    let redis = RedisServer::start().await;
+    let (one, _two) = two_nodes(&redis).await;
+    let full = redis::cmd("CONFIG")
+        .arg(&["SET", "maxmemory", "1"])
+        .to_owned();
+    let _: String = redis.run(&full).await;
+    let _here = one.anonymous().await;
+    let refused =
+        "redis refuses to keep this node's connections: limits hold for each node by itself";
+    let logged = one.logged(|line| line["message"] == refused).await;
+    assert_eq!(logged["level"], "WARN", "{logged}");
+}
+
+#[tokio::test]
 async fn a_shell_lists_and_closes_the_connections_of_all_servers_of_a_redis() {
     let redis = RedisServer::start().await;
     let (one, two) = two_nodes(&redis).await;
@@ -276,7 +291,21 @@ async fn a_shell_lists_and_closes_the_connections_of_all_servers_of_a_redis() {
     let printed = one.run(&["connections", "list", "--connection", "there"]);
     let lines: Vec<_> = printed.lines().collect();
     assert_eq!(lines.len(), 2, "{printed}");
-    assert!(lines[0].starts_with("CONNECTION  ACCOUNT"), "{printed}");
+    let head: Vec<_> = lines[0].split_whitespace().collect();
+    let columns = [
+        "CONNECTION",
+        "ACCOUNT",
+        "USER",
+        "KEY",
+        "PROTOCOL",
+        "ADDRESS",
+        "SINCE",
+        "SUBSCRIPTIONS",
+        "PING",
+        "QUEUED",
+        "NODE",
+    ];
+    assert_eq!(head, columns);
     assert!(
         lines[1].starts_with(&format!("there       {ALICE}  42    ")),
         "{printed}"

@@ -263,6 +263,19 @@ async fn closing_reaches_other_nodes_within_a_second() {
 }
 
 #[tokio::test]
+async fn orders_are_not_kept_for_ever() {
+    let redis = RedisServer::start().await;
+    let one = Node::start(&redis, "one");
+    let closed = one
+        .registry
+        .close(&filter("user", "42"), GoodbyeCode::Forbidden, None)
+        .await;
+    assert!(closed.others.is_ok());
+    let left: i64 = redis.run(redis::cmd("TTL").arg("tidings:orders")).await;
+    assert!((1..=3_600).contains(&left), "{left}");
+}
+
+#[tokio::test]
 async fn a_node_that_dies_is_forgotten_with_its_connections_and_one_that_stops_at_once() {
     let redis = RedisServer::start().await;
     let (a, b, c) = (
