@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::reason::Reason;
 use crate::topic::{AccountId, Topic, UserId};
 
 /// Who asks: a Blink account, a user of a reward program, both in one, or nobody in particular.
@@ -195,9 +196,16 @@ impl Identity {
         self.user
     }
 
-    /// Whether it is of the same account and the same user as another.
-    pub fn is_who(&self, other: &Identity) -> bool {
-        (self.account, self.user) == (other.account, other.user)
+    /// Whether a newer credential of this other identity may take the place of the present one: it
+    /// must be of the same account and user, and must not take away what subscriptions live by.
+    pub(super) fn may_become(&self, newer: &Identity) -> Result<(), Reason> {
+        if (self.account, self.user) != (newer.account, newer.user) {
+            Err(Reason::OtherIdentity)
+        } else if self.scopes.may_hear() && !newer.scopes.may_hear() {
+            Err(Reason::AllowsLess)
+        } else {
+            Ok(())
+        }
     }
 
     /// The kind of this identity, for labels of metrics.
@@ -238,6 +246,35 @@ mod tests {
         assert!(!account(42, &[]).may_read(&topic));
         assert!(!Identity::ANONYMOUS.may_read(&topic));
         assert!(!user(42).may_read(&Topic::UserPrice(Currency::USD)));
+    }
+
+    #[test]
+    fn only_the_same_user_who_may_hear_as_much_takes_the_place_of_another() {
+        let user = |id, scopes: &[Scope]| {
+            Identity::of(
+                None,
+                UserId::of_number(id),
+                scopes.iter().copied().collect(),
+            )
+        };
+        let (read, receive) = ([Scope::Read], [Scope::Receive]);
+        for (present, newer, result) in [
+            (user(42, &[]), user(42, &[]), Ok(())),
+            (user(42, &[]), user(42, &read), Ok(())),
+            (user(42, &receive), user(42, &receive), Ok(())),
+            (user(42, &receive), user(42, &[]), Ok(())),
+            (user(42, &[]), user(43, &[]), Err(Reason::OtherIdentity)),
+            (user(42, &[]), account(42, &[]), Err(Reason::OtherIdentity)),
+            (
+                Identity::ANONYMOUS,
+                user(42, &[]),
+                Err(Reason::OtherIdentity),
+            ),
+            (user(42, &[]), user(42, &receive), Err(Reason::AllowsLess)),
+            (user(42, &read), user(42, &receive), Err(Reason::AllowsLess)),
+        ] {
+            assert_eq!(present.may_become(&newer), result, "{present:?} {newer:?}");
+        }
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Authenticator {
         ) {
             (None, None) => self.counted("none", Ok(Session::anonymous())),
             (None, Some(key)) => self.counted("key", self.by_api_key(key).await),
-            (Some(authorization), _) => self.by_token(authorization).await,
+            (Some(authorization), _) => self.counted("token", self.by_token(authorization).await),
         };
         // One line a connection; of newer tokens, which may come any number of times, there is none.
         if let Err(error) = &result {
@@ -112,13 +112,21 @@ impl Authenticator {
         }
     }
 
-    /// Who the bearer of a token is, whatever bad credentials count as. For those who have been let
-    /// in, and bring a newer one.
-    pub async fn by_token(&self, authorization: &str) -> Result<Session, AuthError> {
-        self.counted("token", self.by_bearer(authorization).await)
+    /// The session that a newer token puts in the place of the present one ([`Identity::may_become`]).
+    /// Cancel-safe. A bad token is refused, whatever bad credentials count as elsewhere.
+    pub async fn renew(
+        &self,
+        present: &Identity,
+        authorization: &str,
+    ) -> Result<Session, AuthError> {
+        let newer = self.by_token(authorization).await.and_then(|newer| {
+            let allowed = present.may_become(&newer.identity);
+            allowed.map(|()| newer).map_err(AuthError::Forbidden)
+        });
+        self.counted("token", newer)
     }
 
-    async fn by_bearer(&self, authorization: &str) -> Result<Session, AuthError> {
+    async fn by_token(&self, authorization: &str) -> Result<Session, AuthError> {
         let token = bearer(authorization).ok_or(AuthError::Forbidden(Reason::NotBearer))?;
         let checked = tokio::time::timeout(self.config.timeout, self.tokens.check(token)).await;
         let accepted = checked.unwrap_or(Err(AuthError::Unavailable(Away::Issuer)))?;

@@ -49,6 +49,10 @@ pub enum Reason {
     WrongAudience,
     #[error("it names neither an account nor a user")]
     NamesNobody,
+    #[error("of another account or user than the present credential")]
+    OtherIdentity,
+    #[error("it allows less than the present credential")]
+    AllowsLess,
 }
 
 /// What would have to be asked, and is away.
@@ -92,6 +96,8 @@ impl Reason {
             Reason::NotYetValid => "not_yet_valid",
             Reason::WrongAudience => "wrong_audience",
             Reason::NamesNobody => "names_nobody",
+            Reason::OtherIdentity => "other_identity",
+            Reason::AllowsLess => "allows_less",
         }
     }
 }

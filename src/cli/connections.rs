@@ -12,7 +12,7 @@ use super::print;
 use super::server::Way;
 use super::table::table;
 use crate::config::Settings;
-use crate::registry::{Filter, Fleet, GoodbyeCode, GoodbyeReason, Listed};
+use crate::registry::{Filter, Fleet, GoodbyeCode, GoodbyeReason, Listed, Tally};
 
 #[derive(Subcommand)]
 #[command(after_long_help = "\
@@ -88,6 +88,8 @@ struct Answer {
 #[derive(Deserialize)]
 struct Closed {
     closed: usize,
+    #[serde(default)]
+    partial: bool,
 }
 
 impl Command {
@@ -113,9 +115,12 @@ impl Command {
                     bail!("say which connections: --account, --user, --key or --connection");
                 }
                 let way = Way::new(server.url, server.api_key, settings)?;
-                let closed = close(&way, &filter, code, reason).await?;
+                let Closed { closed, partial } = close(&way, &filter, code, reason).await?;
                 let plural = if closed == 1 { "" } else { "s" };
                 eprintln!("closed {closed} connection{plural}");
+                if partial {
+                    eprintln!("note: not every server has said yet how many of its own it closed");
+                }
                 Ok(())
             }
         }
@@ -162,11 +167,15 @@ async fn close(
     filter: &Filter,
     code: GoodbyeCode,
     reason: Option<GoodbyeReason>,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Closed> {
     match way {
         Way::Redis(link) => {
             let fleet = Fleet::new(link.clone());
-            Ok(fleet.close(filter, code, reason).await?)
+            let Tally { count, silent } = fleet.close(filter, code, reason).await?;
+            Ok(Closed {
+                closed: count,
+                partial: silent > 0,
+            })
         }
         Way::Server(server) => {
             let mut parameters = filter.parameters();
@@ -174,9 +183,7 @@ async fn close(
             parameters.extend(reason.map(|reason| ("reason", reason.as_str().to_owned())));
             let path = ["connections"];
             let said = server.ask(Method::DELETE, &path, &parameters, None, "admin");
-            let closed: Closed =
-                serde_json::from_str(&said.await?).context("the server answers something else")?;
-            Ok(closed.closed)
+            serde_json::from_str(&said.await?).context("the server answers something else")
         }
     }
 }

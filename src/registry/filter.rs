@@ -1,5 +1,7 @@
 //! Which connections are meant.
 
+use std::fmt;
+
 use uuid::Uuid;
 
 use super::connection_id::ConnectionId;
@@ -23,6 +25,17 @@ pub struct Filter {
 pub struct BadFilter {
     pub name: &'static str,
     pub expected: &'static str,
+}
+
+impl fmt::Display for Filter {
+    /// `user=42 connection=phone`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (name, value)) in self.parameters().into_iter().enumerate() {
+            let gap = if number == 0 { "" } else { " " };
+            write!(f, "{gap}{name}={value}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Filter {

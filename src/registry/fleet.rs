@@ -7,11 +7,14 @@
 //! | `tidings:connections:<node>` | a hash: its connections, as JSON by id | the lease, renewed |
 //! | `tidings:counts:<node>` | a hash: `user:<id>` and `key:<id>`, how many there are of them; `name:<owner>:<connection_id>`, who has the name | the lease, renewed |
 //! | `tidings:turn` | the place of the last who took a name | an hour |
+//! | `tidings:closed:<order>` | a hash: how many each node has closed by an order | a minute |
 //! | `tidings:orders` | a stream: what all nodes are to do (`order.rs`) | an hour |
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use redis::cmd;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::filter::Filter;
@@ -33,6 +36,21 @@ pub struct Listing {
     pub more: bool,
 }
 
+/// How many connections were told to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub count: usize,
+    /// Nodes that have not said in time how many of theirs were.
+    pub silent: usize,
+}
+
+/// How long nodes may take to say how many they have closed: they look for orders several times a
+/// second.
+const COUNTING: Duration = Duration::from_secs(1);
+const COUNT_AGAIN: Duration = Duration::from_millis(20);
+/// How long what they have said is kept, in milliseconds.
+pub(super) const TALLY_MS: u64 = 60_000;
+
 /// The set of nodes.
 pub(super) const NODES: &str = "tidings:nodes";
 
@@ -53,14 +71,14 @@ impl Fleet {
         self.list_without(None, filter, limit).await
     }
 
-    /// Tells all that the filter picks to go, and how many they are. Each node does it within a
+    /// Tells all that the filter picks to go, and says how many they were. Each node does it within a
     /// second; those that come meanwhile may be among them.
     pub async fn close(
         &self,
         filter: &Filter,
         code: GoodbyeCode,
         reason: Option<GoodbyeReason>,
-    ) -> Result<usize, Unavailable> {
+    ) -> Result<Tally, Unavailable> {
         self.close_without(None, filter, code, reason).await
     }
 
@@ -95,16 +113,13 @@ impl Fleet {
         filter: &Filter,
         code: GoodbyeCode,
         reason: Option<GoodbyeReason>,
-    ) -> Result<usize, Unavailable> {
-        // Before they are told: they are not listed any more then.
-        let mut count = 0;
-        self.each(node, |listed| {
-            count += usize::from(filter.picks(listed.id, &listed.connection_id, &listed.who));
-            true
-        })
-        .await?;
+    ) -> Result<Tally, Unavailable> {
+        let mut nodes = self.live().await?;
+        nodes.retain(|other| Some(*other) != node);
+        let tally = Uuid::new_v4();
         let order = Order::Close {
             from: node,
+            tally,
             filter: filter.clone(),
             code,
             reason,
@@ -115,7 +130,24 @@ impl Fleet {
             give.cmd("PEXPIRE").arg(ORDERS).arg(KEPT_MS).ignore();
             let () = self.0.run_all(&give).await?;
         }
-        Ok(count)
+        Ok(self.count(tally, &nodes).await)
+    }
+
+    /// Waits for the nodes to say how many they have closed. The order stands, whatever they say.
+    async fn count(&self, tally: Uuid, nodes: &[Uuid]) -> Tally {
+        let deadline = Instant::now() + COUNTING;
+        loop {
+            let said: Result<HashMap<String, usize>, _> =
+                self.0.run(cmd("HGETALL").arg(closed_in(tally))).await;
+            let said = said.unwrap_or_default();
+            let has_said = |node: &&Uuid| said.contains_key(&node.to_string());
+            let silent = nodes.len() - nodes.iter().filter(has_said).count();
+            if silent == 0 || Instant::now() >= deadline {
+                let count = said.values().sum();
+                return Tally { count, silent };
+            }
+            sleep(COUNT_AGAIN).await;
+        }
     }
 
     /// Shows every connection once, until somebody has seen enough.
@@ -211,4 +243,9 @@ pub(super) fn connections(node: Uuid) -> String {
 
 pub(super) fn counts(node: Uuid) -> String {
     format!("tidings:counts:{node}")
+}
+
+/// Where nodes say how many connections they have closed by one order.
+pub(super) fn closed_in(tally: Uuid) -> String {
+    format!("tidings:closed:{tally}")
 }

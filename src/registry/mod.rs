@@ -5,9 +5,11 @@
 //! back under the same `connection_id`, or when an operator says so; it refuses newcomers when there
 //! are too many of the same user or with the same key.
 
+mod claim;
 mod connection_id;
 mod filter;
 mod fleet;
+mod follow;
 mod goodbye;
 mod listed;
 mod member;
@@ -18,7 +20,7 @@ mod presence;
 
 pub use self::connection_id::{BadConnectionId, ConnectionId};
 pub use self::filter::{BadFilter, Filter};
-pub use self::fleet::{Fleet, Listing};
+pub use self::fleet::{Fleet, Listing, Tally};
 pub use self::goodbye::{Goodbye, GoodbyeCode, GoodbyeReason};
 pub use self::listed::{Figures, Listed, Who};
 pub use self::node::{NodeName, node_name};
@@ -31,9 +33,10 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::claim::Claim;
 use self::member::Member;
 use self::members::{Fact, Members, Name, Truth};
-use self::presence::{Claim, Presence};
+use self::presence::Presence;
 use crate::auth::Identity;
 use crate::hub::Outbox;
 use crate::redis_link::{RedisConfig, RedisLink, Unavailable};
@@ -109,8 +112,7 @@ pub struct Seen {
 /// What became of closing.
 #[derive(Debug)]
 pub struct Closed {
-    /// How many were told to go.
-    pub count: usize,
+    pub tally: Tally,
     /// Why only this node's were, if so.
     pub others: Result<(), Unavailable>,
 }
@@ -249,7 +251,7 @@ impl Registry {
         {
             let theirs = presence
                 .fleet()
-                .list_without(Some(presence.node()), filter, room);
+                .list_without(Some(presence.node), filter, room);
             match theirs.await {
                 Ok(theirs) => {
                     connections.extend(theirs.connections);
@@ -278,21 +280,22 @@ impl Registry {
         let here = self.members().send_away_all(filter, &goodbye);
         let Some(presence) = &self.presence else {
             return Closed {
-                count: here,
+                tally: Tally {
+                    count: here,
+                    silent: 0,
+                },
                 others: Ok(()),
             };
         };
         let elsewhere = presence
             .fleet()
-            .close_without(Some(presence.node()), filter, code, reason);
-        let (there, others) = match elsewhere.await {
-            Ok(count) => (count, Ok(())),
-            Err(unavailable) => (0, Err(unavailable)),
+            .close_without(Some(presence.node), filter, code, reason);
+        let (mut tally, others) = match elsewhere.await {
+            Ok(tally) => (tally, Ok(())),
+            Err(unavailable) => (Tally::default(), Err(unavailable)),
         };
-        Closed {
-            count: here + there,
-            others,
-        }
+        tally.count += here;
+        Closed { tally, others }
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {

@@ -7,6 +7,7 @@
 //! | `id` | by this connection | |
 //! | `turn` | and when | |
 //! | `from` | | the node that has closed its own already |
+//! | `tally` | | where each node says how many it has closed: `tidings:closed:<tally>` |
 //! | `account`, `user`, `key`, `connection` | | which, as far as it is said |
 //! | `code`, `reason` | | what they are told |
 
@@ -30,6 +31,7 @@ pub(super) enum Order {
     /// To close all that the filter picks.
     Close {
         from: Option<Uuid>,
+        tally: Uuid,
         filter: Filter,
         code: GoodbyeCode,
         reason: Option<GoodbyeReason>,
@@ -51,6 +53,7 @@ impl Order {
     pub(super) fn words(&self) -> Option<Cmd> {
         let Order::Close {
             from,
+            tally,
             filter,
             code,
             reason,
@@ -64,7 +67,9 @@ impl Order {
             .arg("order")
             .arg("close")
             .arg("code")
-            .arg(code.number());
+            .arg(code.number())
+            .arg("tally")
+            .arg(tally.to_string());
         if let Some(from) = from {
             words.arg("from").arg(from.to_string());
         }
@@ -102,6 +107,7 @@ impl Order {
                 }
                 Some(Order::Close {
                     from: field("from").and_then(|from| Uuid::try_parse(from).ok()),
+                    tally: Uuid::try_parse(field("tally")?).ok()?,
                     filter,
                     code: GoodbyeCode::parse(field("code")?)?,
                     reason: field("reason").and_then(GoodbyeReason::parse),
@@ -112,7 +118,7 @@ impl Order {
     }
 }
 
-const KNOWN: [&str; 4] = ["order", "from", "code", "reason"];
+const KNOWN: [&str; 5] = ["order", "from", "tally", "code", "reason"];
 
 impl Name {
     /// As a field of `tidings:counts:<node>`.
@@ -160,6 +166,7 @@ mod tests {
         assert_eq!(filter.read(name, value), Ok(true));
         Order::Close {
             from: Some(Uuid::from_u128(7)),
+            tally: Uuid::from_u128(8),
             filter,
             code: GoodbyeCode::ServiceRestart,
             reason: GoodbyeReason::parse("moving: on"),

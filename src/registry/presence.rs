@@ -1,20 +1,17 @@
 //! This node, as the others of the fleet see it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use redis::{Pipeline, cmd};
+use redis::Pipeline;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::claim::held;
 use super::fleet::{Fleet, NODES, connections, counts, lease};
-use super::goodbye::Goodbye;
-use super::members::{Fact, Late, Members, Name, Truth, Turn};
-use super::order::{KEPT, KEPT_MS, ORDERS, Order};
-use super::{NO_LIMIT, RegistryLimits, TooMany, Who};
+use super::members::{Fact, Members, Truth};
 use crate::redis_link::{RedisLink, Unavailable};
 
 /// Tells the fleet of this node's connections, and does what the fleet asks for.
@@ -26,12 +23,12 @@ use crate::redis_link::{RedisLink, Unavailable};
 pub(super) struct Presence {
     fleet: Fleet,
     /// Of this start of this process: a node that comes back is another one.
-    node: Uuid,
+    pub(super) node: Uuid,
     name: Arc<str>,
-    lease: Duration,
+    pub(super) lease: Duration,
     /// What a newcomer may be kept waiting.
-    patience: Duration,
-    following: watch::Sender<Following>,
+    pub(super) patience: Duration,
+    pub(super) following: watch::Sender<Following>,
     /// When an operator was told that Redis refuses what is needed here.
     warned: Mutex<Option<Instant>>,
 }
@@ -39,27 +36,13 @@ pub(super) struct Presence {
 /// Whether orders that are given from now on arrive. Before, no name is claimed: the order to give
 /// it up again might be missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Following {
+pub(super) enum Following {
     NotYet,
     Redis,
     /// Redis was away when it was asked where the stream ends.
     Nothing,
 }
 
-/// A newcomer, as `claim.lua` is told of it.
-#[derive(Debug)]
-pub(super) struct Claim<'a> {
-    pub(super) name: &'a Name,
-    pub(super) id: Uuid,
-    pub(super) who: Who,
-    /// With the newcomer, on this node.
-    pub(super) of_user: usize,
-    pub(super) of_key: usize,
-    pub(super) limits: RegistryLimits,
-}
-
-/// From one look for orders to the next: they arrive within a second.
-const POLL: Duration = Duration::from_millis(200);
 /// From one telling of what has changed to the next.
 const TELL: Duration = Duration::from_millis(100);
 /// From one look at how figures have changed to the next: not every pong is worth telling.
@@ -75,14 +58,8 @@ const RENEWALS: u32 = 3;
 
 /// Facts in one write: others wait for Redis meanwhile, and it must answer in time.
 const BATCH: usize = 500;
-/// Orders in one answer.
-const ORDERS_AT_ONCE: usize = 500;
-/// Names claimed in one go, when the fleet has forgotten them.
-const CLAIMS: usize = 100;
 /// Members that are looked at before others get a turn.
 const LOOKS: usize = 1_000;
-
-const CLAIM: &str = include_str!("claim.lua");
 
 impl Presence {
     pub(super) fn new(
@@ -104,52 +81,6 @@ impl Presence {
 
     pub(super) fn fleet(&self) -> &Fleet {
         &self.fleet
-    }
-
-    pub(super) fn node(&self) -> Uuid {
-        self.node
-    }
-
-    /// Counts a newcomer in all of the fleet, and gives it its name: its turn, unless there are too
-    /// many. Waits no longer than it has patience.
-    pub(super) async fn claim(
-        &self,
-        claim: &Claim<'_>,
-    ) -> Result<Result<Turn, TooMany>, Unavailable> {
-        let claimed = async {
-            let mut following = self.following.subscribe();
-            let is_settled = |following: &Following| *following != Following::NotYet;
-            match following.wait_for(is_settled).await.as_deref() {
-                Ok(Following::Redis) => {}
-                _ => return Err(Unavailable::Away("it was away at the start".to_owned())),
-            }
-            let (user, key) = (claim.who.user, claim.who.key);
-            let mut words = cmd("EVAL");
-            words
-                .arg(CLAIM)
-                .arg(0)
-                .arg(self.node.to_string())
-                .arg(millis(self.lease));
-            words.arg(user.map_or_else(String::new, |user| Fact::User(user).field()));
-            words.arg(claim.of_user).arg(claim.limits.per_user);
-            words.arg(key.map_or_else(String::new, |key| Fact::Key(key).field()));
-            words.arg(claim.of_key).arg(claim.limits.per_key);
-            words
-                .arg(claim.name.field())
-                .arg(claim.id.to_string())
-                .arg("");
-            words.arg(KEPT).arg(KEPT_MS);
-            let (verdict, turn): (String, Turn) = self.link().run(&words).await?;
-            Ok(match verdict.as_str() {
-                "user" => Err(TooMany::User),
-                "key" => Err(TooMany::Key),
-                _ => Ok(turn),
-            })
-        };
-        timeout(self.patience, claimed)
-            .await
-            .unwrap_or(Err(Unavailable::TimedOut))
-            .inspect_err(|unavailable| self.heed(unavailable))
     }
 
     /// Keeps the fleet and this node informed of each other, until it is stopped; then says goodbye.
@@ -178,102 +109,6 @@ impl Presence {
         }
     }
 
-    /// Does what the fleet asks for, in the order in which it was asked.
-    async fn follow(&self, members: &Mutex<Members>) {
-        let mut last = None;
-        loop {
-            let more = match &last {
-                None => match self.arrive(members).await {
-                    Ok(end) => {
-                        last = Some(end);
-                        self.following.send_replace(Following::Redis);
-                        true
-                    }
-                    Err(unavailable) => {
-                        self.heed(&unavailable);
-                        self.following.send_replace(Following::Nothing);
-                        false
-                    }
-                },
-                Some(after) => match self.orders(after).await {
-                    Ok(orders) => {
-                        for (id, fields) in &orders {
-                            self.obey(fields, members);
-                            last = Some(id.clone());
-                        }
-                        orders.len() == ORDERS_AT_ONCE
-                    }
-                    // They are still there when Redis is.
-                    Err(unavailable) => {
-                        self.heed(&unavailable);
-                        false
-                    }
-                },
-            };
-            if !more {
-                sleep(POLL).await;
-            }
-        }
-    }
-
-    /// Shows itself to the others, so that they see the names that it takes, and finds out where
-    /// the orders end that were given before.
-    async fn arrive(&self, members: &Mutex<Members>) -> Result<String, Unavailable> {
-        let end = self.end_of_orders().await?;
-        self.renew_once(members).await?;
-        Ok(end)
-    }
-
-    async fn end_of_orders(&self) -> Result<String, Unavailable> {
-        let mut newest = cmd("XREVRANGE");
-        newest.arg(ORDERS).arg("+").arg("-").arg("COUNT").arg(1);
-        let newest: Vec<Entry> = self.link().run(&newest).await?;
-        Ok(newest
-            .into_iter()
-            .next()
-            .map_or_else(|| "0-0".to_owned(), |(id, _)| id))
-    }
-
-    async fn orders(&self, after: &str) -> Result<Vec<Entry>, Unavailable> {
-        let mut read = cmd("XREAD");
-        read.arg("COUNT")
-            .arg(ORDERS_AT_ONCE)
-            .arg("STREAMS")
-            .arg(ORDERS)
-            .arg(after);
-        let streams: Option<Vec<(String, Vec<Entry>)>> = self.link().run(&read).await?;
-        let stream = streams.into_iter().flatten().next();
-        Ok(stream.map_or_else(Vec::new, |(_, orders)| orders))
-    }
-
-    fn obey(&self, fields: &HashMap<Vec<u8>, Vec<u8>>, members: &Mutex<Members>) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let fields = fields
-            .iter()
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
-        match Order::read(&fields) {
-            Some(Order::Replace { name, id, turn }) => locked(members).give_way(&name, id, turn),
-            Some(Order::Close {
-                from,
-                filter,
-                code,
-                reason,
-            }) if from != Some(self.node) => {
-                let goodbye = Goodbye::Closed { code, reason };
-                let count = locked(members).send_away_all(&filter, &goodbye);
-                if count > 0 {
-                    tracing::info!(
-                        connections = count,
-                        "closed connections by order of another node"
-                    );
-                }
-            }
-            Some(Order::Close { .. }) => {}
-            None => tracing::warn!("left out an order to all nodes that cannot be read"),
-        }
-    }
-
     /// Lives, as far as the others know.
     async fn renew(&self, members: &Mutex<Members>) {
         let mut audited = Instant::now();
@@ -295,7 +130,7 @@ impl Presence {
         }
     }
 
-    async fn renew_once(&self, members: &Mutex<Members>) -> Result<(), Unavailable> {
+    pub(super) async fn renew_once(&self, members: &Mutex<Members>) -> Result<(), Unavailable> {
         let (own, for_ms) = (lease(self.node), millis(self.lease));
         let mut words = redis::pipe();
         words.atomic().cmd("GET").arg(&own);
@@ -422,56 +257,6 @@ impl Presence {
         words
     }
 
-    /// Tells of names that were taken while nobody could be asked, and how many those were. Whoever
-    /// took one later somewhere else keeps it.
-    async fn claim_late(&self, members: &Mutex<Members>) -> Result<usize, Unavailable> {
-        if *self.following.borrow() != Following::Redis {
-            return Ok(0);
-        }
-        let late = locked(members).take_late(CLAIMS);
-        if late.is_empty() {
-            return Ok(0);
-        }
-        let mut words = redis::pipe();
-        for one in &late {
-            self.late_words(&mut words, one);
-        }
-        let verdicts = self.link().run_all::<Vec<(String, Turn)>>(&words).await;
-        let mut members = locked(members);
-        match verdicts {
-            Ok(verdicts) => {
-                for (one, (verdict, _)) in late.iter().zip(verdicts) {
-                    if verdict == "older" {
-                        members.send_away(one.id, Goodbye::Replaced);
-                    } else {
-                        members.take_turn(&one.name, one.id, one.turn);
-                    }
-                }
-                Ok(late.len())
-            }
-            Err(unavailable) => {
-                late.into_iter()
-                    .for_each(|one| members.tell_later(one.name));
-                Err(unavailable)
-            }
-        }
-    }
-
-    /// Without limits: who is here already stays.
-    fn late_words(&self, words: &mut Pipeline, late: &Late) {
-        let key = late
-            .key
-            .map_or_else(String::new, |key| Fact::Key(key).field());
-        words.cmd("EVAL").arg(CLAIM).arg(0);
-        words.arg(self.node.to_string()).arg(millis(self.lease));
-        words.arg("").arg(0).arg(0).arg(key).arg(0).arg(NO_LIMIT);
-        words
-            .arg(late.name.field())
-            .arg(late.id.to_string())
-            .arg(late.turn);
-        words.arg(KEPT).arg(KEPT_MS);
-    }
-
     /// Notices whose figures are others than the fleet was told.
     async fn sweep(&self, members: &Mutex<Members>) {
         loop {
@@ -495,7 +280,7 @@ impl Presence {
     /// Tells an operator that Redis is there and says no: it may be full, or this user of it may not
     /// run scripts. Then connections are neither listed nor counted together, and nothing else says
     /// so. That it is away, the bus says.
-    fn heed(&self, unavailable: &Unavailable) {
+    pub(super) fn heed(&self, unavailable: &Unavailable) {
         let Unavailable::Refused(error) = unavailable else {
             return;
         };
@@ -509,17 +294,14 @@ impl Presence {
         }
     }
 
-    fn link(&self) -> &RedisLink {
+    pub(super) fn link(&self) -> &RedisLink {
         self.fleet.link()
     }
 }
 
-/// An entry of a stream: its id, and its fields.
-type Entry = (String, HashMap<Vec<u8>, Vec<u8>>);
-
 impl Fact {
     /// As a field of the hash that it is told in.
-    fn field(&self) -> String {
+    pub(super) fn field(&self) -> String {
         match self {
             Fact::Connection(id) => id.to_string(),
             Fact::User(user) => format!("user:{user}"),
@@ -529,12 +311,6 @@ impl Fact {
     }
 }
 
-/// The value of a name's field, as `claim.lua` writes it.
-fn held(turn: Turn, key: Option<Uuid>) -> String {
-    let key = key.map_or_else(String::new, |key| Fact::Key(key).field());
-    format!("{turn} {key}")
-}
-
 fn doubt_connections(members: &Mutex<Members>, ids: &[Uuid]) {
     let mut members = locked(members);
     for id in ids {
@@ -542,12 +318,12 @@ fn doubt_connections(members: &Mutex<Members>, ids: &[Uuid]) {
     }
 }
 
-fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {
+pub(super) fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {
     members
         .lock()
         .expect("nothing panics while it holds the members")
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,8 @@ use url::form_urlencoded;
 
 use super::http::authenticate;
 use super::routes::{Routes, refuse};
-use crate::registry::{BadFilter, Filter, GoodbyeCode, GoodbyeReason};
+use crate::auth::Session;
+use crate::registry::{BadFilter, Filter, GoodbyeCode, GoodbyeReason, Tally};
 
 /// What a request to see connections asks for.
 #[derive(Debug, PartialEq)]
@@ -114,9 +115,10 @@ async fn carry_out(
     query: Option<String>,
     body: Body,
 ) -> Response {
-    if let Err(refused) = administer(routes, headers).await {
-        return refused;
-    }
+    let session = match administer(routes, headers).await {
+        Ok(session) => session,
+        Err(refused) => return refused,
+    };
     let body = match routes.read(body).await {
         Ok(body) => body,
         Err(refused) => return refused,
@@ -131,28 +133,31 @@ async fn carry_out(
         .registry
         .close(&order.filter, code, order.reason)
         .await;
-    let count = closed.count;
+    let Tally { count, silent } = closed.tally;
     tracing::info!(
         connections = count,
         close.code = code.number(),
+        filter = %order.filter,
+        by = session.credential.key_id().map(tracing::field::display),
         "closed connections"
     );
     match closed.others {
-        Ok(()) => Json(json!({ "closed": count })).into_response(),
+        Ok(()) => Json(json!({ "closed": count, "partial": silent > 0 })).into_response(),
         Err(unavailable) => {
             tracing::warn!(error = %unavailable, "other nodes were not told to close connections");
             let error = "only this node's are closed: the others cannot be told now, try again";
-            let answer = Json(json!({ "error": error, "closed": count }));
+            let answer = Json(json!({ "error": error, "closed": count, "partial": true }));
             (StatusCode::SERVICE_UNAVAILABLE, answer).into_response()
         }
     }
 }
 
-async fn administer(routes: &Routes, headers: &HeaderMap) -> Result<(), Response> {
+/// Whoever may see and close connections.
+async fn administer(routes: &Routes, headers: &HeaderMap) -> Result<Session, Response> {
     let authenticator = &routes.queries.authenticator;
-    let identity = authenticate(authenticator, headers).await?;
-    if identity.scopes().may_administer() {
-        Ok(())
+    let session = authenticate(authenticator, headers).await?;
+    if session.identity.scopes().may_administer() {
+        Ok(session)
     } else {
         let why = "this needs a key with the scope `admin`";
         Err(refuse(StatusCode::FORBIDDEN, why))

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
 
-use crate::auth::{AuthError, Authenticator, Credentials, Identity};
+use crate::auth::{AuthError, Authenticator, Credentials, Session};
 use crate::graphql::{Graphql, GraphqlError, Request, refused_json};
 use crate::metrics::Metrics;
 
@@ -31,8 +31,8 @@ impl Queries {
                 "Content-Type must be application/json",
             );
         }
-        let identity = match authenticate(&self.authenticator, headers).await {
-            Ok(identity) => identity,
+        let session = match authenticate(&self.authenticator, headers).await {
+            Ok(session) => session,
             Err(response) => return response,
         };
         // serde would take a list for an object without the names of its keys.
@@ -53,7 +53,7 @@ impl Queries {
         };
         json(
             StatusCode::OK,
-            self.graphql.execute(&identity, request).await,
+            self.graphql.execute(&session.identity, request).await,
         )
     }
 }
@@ -74,7 +74,7 @@ pub fn how_to_ask() -> Response {
 pub async fn authenticate(
     authenticator: &Authenticator,
     headers: &HeaderMap,
-) -> Result<Identity, Response> {
+) -> Result<Session, Response> {
     // A header that is not text is a wrong credential, not an absent one.
     let credential = |name: &str| {
         headers
@@ -86,7 +86,7 @@ pub async fn authenticate(
         authorization: credential("authorization"),
     };
     match authenticator.authenticate(&credentials).await {
-        Ok(session) => Ok(session.identity),
+        Ok(session) => Ok(session),
         Err(AuthError::Forbidden(_)) => {
             let mut refused = refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
             // RFC 9110, section 11.6.1: a 401 says how to do better.

@@ -126,7 +126,7 @@ async fn publish(
     body: Body,
 ) -> Response {
     match authenticate(&routes.queries.authenticator, &headers).await {
-        Ok(identity) if identity.scopes().may_publish() => {}
+        Ok(session) if session.identity.scopes().may_publish() => {}
         Ok(_) => {
             return refuse(
                 StatusCode::FORBIDDEN,

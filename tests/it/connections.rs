@@ -155,14 +155,20 @@ async fn an_operator_closes_a_connection_by_its_name_or_by_its_id() {
     let mut stays = named(&server, &key, "watch").await;
     let id = listed(&server, "?connection=tablet", &admin).await[0]["id"].take();
     let (status, said) = ask(&server, Method::DELETE, "/phone%201%2Fa", &admin).await;
-    assert_eq!((status, said), (200, json!({ "closed": 1 })));
+    assert_eq!(
+        (status, said),
+        (200, json!({ "closed": 1, "partial": false }))
+    );
     assert_eq!(by_name.closed().await.0, 4403);
     let rest = format!("/{}?code=1012&reason=moving%20on", id.as_str().unwrap());
     let (status, said) = ask(&server, Method::DELETE, &rest, &admin).await;
-    assert_eq!((status, said), (200, json!({ "closed": 1 })));
+    assert_eq!(
+        (status, said),
+        (200, json!({ "closed": 1, "partial": false }))
+    );
     assert_eq!(by_id.closed().await, (1012, "moving on".to_owned()));
     let (_, said) = ask(&server, Method::DELETE, "/phone", &admin).await;
-    assert_eq!(said, json!({ "closed": 0 }));
+    assert_eq!(said, json!({ "closed": 0, "partial": false }));
     stays.fence().await;
 }
 
@@ -192,7 +198,11 @@ async fn both_nodes_list_all_and_closing_reaches_the_other_within_a_second() {
         let separator = if rest.contains('?') { '&' } else { '?' };
         let rest = format!("{rest}{separator}reason={reason}");
         let (status, said) = ask(&one, Method::DELETE, &rest, &admin).await;
-        assert_eq!((status, said), (200, json!({ "closed": 1 })), "{reason}");
+        assert_eq!(
+            (status, said),
+            (200, json!({ "closed": 1, "partial": false })),
+            "{reason}"
+        );
         assert_eq!(client.closed().await, (4403, reason.to_owned()));
         let took = asked.elapsed();
         assert!(took < Duration::from_secs(1), "{reason} took {took:?}");

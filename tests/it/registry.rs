@@ -184,7 +184,7 @@ async fn an_operator_closes_what_fits_all_that_is_said() {
     let reason = GoodbyeReason::parse("moving");
     let code = GoodbyeCode::ServiceRestart;
     let closed = registry.close(&which, code, reason.clone()).await;
-    assert_eq!(closed.count, 1);
+    assert_eq!(closed.tally.count, 1);
     assert_eq!(goodbye(&with_key).await, Goodbye::Closed { code, reason });
     assert!(stays(&without));
 }
@@ -253,13 +253,37 @@ async fn closing_reaches_other_nodes_within_a_second() {
         let asked = Instant::now();
         let code = GoodbyeCode::GoingAway;
         let closed = a.registry.close(&filter, code, None).await;
-        assert_eq!(closed.count, 1);
+        assert_eq!(closed.tally.count, 1);
         let reason = None;
         assert_eq!(goodbye(&there).await, Goodbye::Closed { code, reason });
         let took = asked.elapsed();
         assert!(took < Duration::from_secs(1), "{filter:?} took {took:?}");
         assert!(stays(&other));
     }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_say_what_it_closed_is_told_apart_from_one_that_closed_nothing() {
+    let redis = RedisServer::start().await;
+    let (a, b) = (Node::start(&redis, "a"), Node::start(&redis, "b"));
+    let there = join(&b.registry, user(1), "phone").await;
+    a.until_lists(&everybody(), &["phone@b"]).await;
+    // Alive, as far as anybody knows, and deaf.
+    let deaf = Uuid::new_v4().to_string();
+    let mut lease = redis::cmd("SET");
+    let lease = lease.arg(format!("tidings:node:{deaf}")).arg("deaf");
+    let _: String = redis.run(lease.arg("PX").arg(60_000)).await;
+    let _: i64 = redis
+        .run(redis::cmd("SADD").arg("tidings:nodes").arg(deaf))
+        .await;
+    let filter = filter("user", "1");
+    let closed = a
+        .registry
+        .close(&filter, GoodbyeCode::Forbidden, None)
+        .await;
+    assert_eq!((closed.tally.count, closed.tally.silent), (1, 1));
+    let (code, reason) = (GoodbyeCode::Forbidden, None);
+    assert_eq!(goodbye(&there).await, Goodbye::Closed { code, reason });
 }
 
 #[tokio::test]

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::close::Close;
-use super::graphql_transport_ws::{self as words, ClientMessage, SUBPROTOCOL};
+use super::graphql_transport_ws::{self as words, ClientMessage, Refreshed, SUBPROTOCOL};
 use super::handshake::Admitted;
 use super::heartbeat::{Beat, Heartbeat};
 use super::refresh::Refresh;
@@ -129,12 +128,15 @@ impl<S: Socket> Connection<S> {
                 close = &mut credential_end => return Err(close),
                 goodbye = registered.told_to_go() => return Err(goodbye.into()),
                 result = refresh.checked() => {
-                    let (refreshed, newer) = refresh.decide(result, &session);
-                    if let Some(newer) = newer {
-                        registered.set_credential(&newer.identity, newer.credential.key_id());
-                        credential_end.set(self::credential_end(newer.credential.clone()));
-                        session = newer;
-                    }
+                    let refreshed = match result {
+                        Ok(newer) => {
+                            registered.set_credential(&newer.identity, newer.credential.key_id());
+                            credential_end.set(self::credential_end(newer.credential.clone()));
+                            session = newer;
+                            Refreshed::Authenticated { expires_at: session.credential.expires_at() }
+                        }
+                        Err(refused) => refused,
+                    };
                     self.write([words::refreshed(&refreshed)]).await?;
                 }
                 message = self.socket.next() => {
@@ -185,20 +187,15 @@ impl<S: Socket> Connection<S> {
                 Ok(())
             }
             ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
-            ClientMessage::Refresh(authorization) => self.refresh(authorization, refresh).await,
+            ClientMessage::Refresh(authorization) => {
+                let authenticator = self.server.authenticator.clone();
+                // Beside everything else: an issuer may have to be asked.
+                match refresh.begin(authenticator, session.identity.clone(), authorization) {
+                    Ok(()) => Ok(()),
+                    Err(busy) => self.write([words::refreshed(&busy)]).await,
+                }
+            }
             ClientMessage::Pong => Ok(()),
-        }
-    }
-
-    /// Newer credentials are checked beside everything else: an issuer may have to be asked.
-    async fn refresh(
-        &mut self,
-        authorization: SecretString,
-        refresh: &mut Refresh,
-    ) -> Result<(), Close> {
-        match refresh.begin(self.server.authenticator.clone(), authorization) {
-            Ok(()) => Ok(()),
-            Err(busy) => self.write([words::refreshed(&busy)]).await,
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use async_graphql::Variables;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -55,8 +55,8 @@ pub(super) struct ConnectionInfo<'a> {
     pub(super) connection_id: &'a str,
     /// In Unix seconds; `null` for what does not end by itself.
     pub(super) expires_at: Option<i64>,
-    /// None is without restriction.
-    pub(super) scopes: Vec<&'static str>,
+    /// `null` is without restriction.
+    pub(super) scopes: Option<Vec<&'static str>>,
     pub(super) ping_interval_ms: u64,
     pub(super) reconnect_jitter_ms: u64,
 }
@@ -191,9 +191,9 @@ fn init(payload: Option<&RawValue>) -> Result<Init, Close> {
     let entries = entries(payload).ok_or_else(|| invalid("not JSON"))?;
     for (name, value) in entries {
         if name.eq_ignore_ascii_case("x-api-key") {
-            init.credentials.api_key = Some(secret(value));
+            first_given(&mut init.credentials.api_key, secret(value));
         } else if name.eq_ignore_ascii_case("authorization") {
-            init.credentials.authorization = Some(secret(value));
+            first_given(&mut init.credentials.authorization, secret(value));
         } else if name.eq_ignore_ascii_case("connection_id") {
             init.connection_id = connection_id(value);
         } else if name.eq_ignore_ascii_case("connection_info") {
@@ -221,6 +221,14 @@ fn authorization(payload: &RawValue) -> Option<SecretString> {
 
 fn entries(payload: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_str(payload.get()).ok()
+}
+
+/// An empty one takes the place of none: a client may send one spelling full, and another empty.
+fn first_given(credential: &mut Option<SecretString>, given: SecretString) {
+    let is_given = |credential: &SecretString| !credential.expose_secret().is_empty();
+    if !credential.as_ref().is_some_and(is_given) {
+        *credential = Some(given);
+    }
 }
 
 /// A credential. One that is not a string is a wrong one, not an absent one.
@@ -322,7 +330,6 @@ fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Close {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     fn refusal(frame: &str) -> String {
         match decode(frame) {
@@ -369,7 +376,7 @@ mod tests {
         let info = ConnectionInfo {
             connection_id: "tab-1",
             expires_at: Some(1_700_000_000),
-            scopes: vec!["read"],
+            scopes: Some(vec!["read"]),
             ping_interval_ms: 12_000,
             reconnect_jitter_ms: 5_000,
         };
@@ -456,6 +463,18 @@ mod tests {
             credentials.authorization.unwrap().expose_secret(),
             "Bearer y"
         );
+    }
+
+    #[test]
+    fn an_empty_credential_does_not_hide_another_spelling_of_it() {
+        for payload in [
+            r#"{"Authorization":"Bearer y","authorization":""}"#,
+            r#"{"Authorization":"","authorization":"Bearer y"}"#,
+        ] {
+            let frame = format!(r#"{{"type":"connection_init","payload":{payload}}}"#);
+            let authorization = init(&frame).credentials.authorization.unwrap();
+            assert_eq!(authorization.expose_secret(), "Bearer y");
+        }
     }
 
     #[test]

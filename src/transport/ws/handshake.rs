@@ -12,7 +12,7 @@ use super::graphql_transport_ws::{
     self as words, ClientMessage, ConnectionInfo, Init, Refreshed, SUBPROTOCOL, connection_ack,
 };
 use super::socket::Socket;
-use crate::auth::{AuthError, Scope, Session};
+use crate::auth::{AuthError, Scope, Scopes, Session};
 use crate::hub::Outbox;
 use crate::registry::{BadConnectionId, ConnectionId, Newcomer, Registered};
 
@@ -113,12 +113,7 @@ async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, 
     let info = init.wants_info.then(|| ConnectionInfo {
         connection_id: registered.connection_id().as_str(),
         expires_at: session.credential.expires_at().map(|at| at.as_second()),
-        scopes: session
-            .identity
-            .scopes()
-            .iter()
-            .map(Scope::as_str)
-            .collect(),
+        scopes: scopes_to_tell(session.identity.scopes()),
         ping_interval_ms: server.limits.ping_interval.as_millis() as u64,
         reconnect_jitter_ms: server.limits.reconnect_jitter.as_millis() as u64,
     });
@@ -129,6 +124,12 @@ async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, 
         outbox,
         ack,
     })
+}
+
+/// `None` for those that restrict nothing.
+fn scopes_to_tell(scopes: Scopes) -> Option<Vec<&'static str>> {
+    let words = || scopes.iter().map(Scope::as_str).collect();
+    (!scopes.is_unrestricted()).then(words)
 }
 
 /// What the connection is called. A rewards user must say so; all others are given a name if they

@@ -1,0 +1,130 @@
+//! Taking names: counted, and in one order, over all of the fleet.
+
+use std::sync::Mutex;
+
+use redis::{Pipeline, cmd};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::goodbye::Goodbye;
+use super::members::{Fact, Late, Members, Name, Turn};
+use super::order::{KEPT, KEPT_MS};
+use super::presence::{Following, Presence, locked, millis};
+use super::{NO_LIMIT, RegistryLimits, TooMany, Who};
+use crate::redis_link::Unavailable;
+
+/// A newcomer, as `claim.lua` is told of it.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    pub(super) name: &'a Name,
+    pub(super) id: Uuid,
+    pub(super) who: Who,
+    /// With the newcomer, on this node.
+    pub(super) of_user: usize,
+    pub(super) of_key: usize,
+    pub(super) limits: RegistryLimits,
+}
+
+/// Names claimed in one go, when the fleet has forgotten them.
+const CLAIMS: usize = 100;
+const CLAIM: &str = include_str!("claim.lua");
+
+impl Presence {
+    /// Counts a newcomer in all of the fleet, and gives it its name: its turn, unless there are too
+    /// many. Waits no longer than it has patience.
+    pub(super) async fn claim(
+        &self,
+        claim: &Claim<'_>,
+    ) -> Result<Result<Turn, TooMany>, Unavailable> {
+        let claimed = async {
+            let mut following = self.following.subscribe();
+            let is_settled = |following: &Following| *following != Following::NotYet;
+            match following.wait_for(is_settled).await.as_deref() {
+                Ok(Following::Redis) => {}
+                _ => return Err(Unavailable::Away("it was away at the start".to_owned())),
+            }
+            let (user, key) = (claim.who.user, claim.who.key);
+            let mut words = cmd("EVAL");
+            words
+                .arg(CLAIM)
+                .arg(0)
+                .arg(self.node.to_string())
+                .arg(millis(self.lease));
+            words.arg(user.map_or_else(String::new, |user| Fact::User(user).field()));
+            words.arg(claim.of_user).arg(claim.limits.per_user);
+            words.arg(key.map_or_else(String::new, |key| Fact::Key(key).field()));
+            words.arg(claim.of_key).arg(claim.limits.per_key);
+            words
+                .arg(claim.name.field())
+                .arg(claim.id.to_string())
+                .arg("");
+            words.arg(KEPT).arg(KEPT_MS);
+            let (verdict, turn): (String, Turn) = self.link().run(&words).await?;
+            Ok(match verdict.as_str() {
+                "user" => Err(TooMany::User),
+                "key" => Err(TooMany::Key),
+                _ => Ok(turn),
+            })
+        };
+        timeout(self.patience, claimed)
+            .await
+            .unwrap_or(Err(Unavailable::TimedOut))
+            .inspect_err(|unavailable| self.heed(unavailable))
+    }
+
+    /// Tells of names that were taken while nobody could be asked, and how many those were. Whoever
+    /// took one later somewhere else keeps it.
+    pub(super) async fn claim_late(&self, members: &Mutex<Members>) -> Result<usize, Unavailable> {
+        if *self.following.borrow() != Following::Redis {
+            return Ok(0);
+        }
+        let late = locked(members).take_late(CLAIMS);
+        if late.is_empty() {
+            return Ok(0);
+        }
+        let mut words = redis::pipe();
+        for one in &late {
+            self.late_words(&mut words, one);
+        }
+        let verdicts = self.link().run_all::<Vec<(String, Turn)>>(&words).await;
+        let mut members = locked(members);
+        match verdicts {
+            Ok(verdicts) => {
+                for (one, (verdict, _)) in late.iter().zip(verdicts) {
+                    if verdict == "older" {
+                        members.send_away(one.id, Goodbye::Replaced);
+                    } else {
+                        members.take_turn(&one.name, one.id, one.turn);
+                    }
+                }
+                Ok(late.len())
+            }
+            Err(unavailable) => {
+                late.into_iter()
+                    .for_each(|one| members.tell_later(one.name));
+                Err(unavailable)
+            }
+        }
+    }
+
+    /// Without limits: who is here already stays.
+    fn late_words(&self, words: &mut Pipeline, late: &Late) {
+        let key = late
+            .key
+            .map_or_else(String::new, |key| Fact::Key(key).field());
+        words.cmd("EVAL").arg(CLAIM).arg(0);
+        words.arg(self.node.to_string()).arg(millis(self.lease));
+        words.arg("").arg(0).arg(0).arg(key).arg(0).arg(NO_LIMIT);
+        words
+            .arg(late.name.field())
+            .arg(late.id.to_string())
+            .arg(late.turn);
+        words.arg(KEPT).arg(KEPT_MS);
+    }
+}
+
+/// The value of a name's field, as `claim.lua` writes it.
+pub(super) fn held(turn: Turn, key: Option<Uuid>) -> String {
+    let key = key.map_or_else(String::new, |key| Fact::Key(key).field());
+    format!("{turn} {key}")
+}
