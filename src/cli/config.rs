@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::print;
+use crate::auth::Tokens;
 use crate::config::Layers;
 
 #[derive(Subcommand)]
@@ -15,9 +16,11 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<()> {
-        layers.settings()?;
+        let settings = layers.settings()?;
         match self {
             Command::Check => {
+                // Files of keys are read: a server does not start without them.
+                Tokens::new(&settings.jwt)?;
                 eprintln!("the settings are good");
                 Ok(())
             }

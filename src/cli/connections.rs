@@ -19,7 +19,7 @@ use crate::registry::{Filter, Fleet, GoodbyeCode, GoodbyeReason, Listed, Tally};
 With the bus in Redis, the connections of all servers are there. Without, they are asked of the server, \
 which needs a key with the scope admin in TIDINGS_KEY.")]
 pub(super) enum Command {
-    /// List connections, the oldest first
+    /// List connections, by age; where there are more than --limit, any of them
     List {
         #[command(flatten)]
         which: Which,

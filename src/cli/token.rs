@@ -179,6 +179,9 @@ impl Mint {
                 let content = std::fs::read(file).with_context(named)?;
                 SigningKey::of_secret_file(&content).with_context(named)
             }
+            (None, None) if self.issuer.is_some() => bail!(
+                "this issuer has no secret to sign with: name a private key with --private-key"
+            ),
             (None, None) => bail!(
                 "there is nothing to sign with. Configure an issuer with a secret, for this command and for the server:\n  \
                  export TIDINGS_JWT__ISSUERS='[{{ hmac_secrets = [\"'$(openssl rand -hex 32)'\"] }}]'\n\

@@ -322,7 +322,9 @@ impl Layers {
             default @ Value::Boolean(_) => Some(format!("true or false, such as {default}")),
             default @ Value::Integer(_) => Some(format!("a whole number such as {default}")),
             default if self.is_duration(key) => Some(format!("a duration such as {default}")),
-            Value::Array(items) if items.is_empty() => Some(format!("a list of tables, [[{key}]]")),
+            Value::Array(items) if items.is_empty() => Some(format!(
+                "a list of tables: [[{key}]] in a file, [{{ name = \"value\" }}] in the environment"
+            )),
             Value::Array(items) => {
                 let some = Value::Array(items.iter().take(2).cloned().collect());
                 Some(format!("a list such as {some}"))
@@ -649,9 +651,11 @@ mod tests {
         assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = ['hush']", &[], &[]), @"jwt.issuers[0].hmac_secrets (from tidings.toml): expected a list of secrets of 32 bytes or more (`openssl rand -hex 32` prints one)");
         assert_snapshot!(wrong("[[jwt.issuers]]\nhmac_secrets = 'hush'", &[], &[]), @"jwt.issuers[0].hmac_secrets (from tidings.toml): expected a list of secrets of 32 bytes or more (`openssl rand -hex 32` prints one)");
         assert_snapshot!(wrong("[jwt]\nissuers = ['hush']", &[], &[]), @"jwt.issuers[0] (from tidings.toml): expected a table");
-        assert_snapshot!(wrong("[jwt]\nissuers = 'hush'", &[], &[]), @"jwt.issuers (from tidings.toml): expected a list of tables, [[jwt.issuers]]");
+        assert_snapshot!(wrong("[jwt]\nalgorithms = []", &[], &[]), @"jwt.algorithms (from tidings.toml): expected one algorithm at least: without, no token is good");
+        assert_snapshot!(wrong("[jwt]\nuser_claim = ''", &[], &[]), @"jwt.user_claim (from tidings.toml): expected the name of a claim");
+        assert_snapshot!(wrong("[jwt]\nissuers = 'hush'", &[], &[]), @"jwt.issuers (from tidings.toml): expected a list of tables: [[jwt.issuers]] in a file, [{ name = \"value\" }] in the environment");
         assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "hush")], &[]), @"jwt.issuers[0] (from the environment, TIDINGS_JWT__ISSUERS): expected a table");
-        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "[{ hmac_secrets = ['hush }]")], &[]), @"jwt.issuers (from the environment, TIDINGS_JWT__ISSUERS): expected a list of tables, [[jwt.issuers]]");
+        assert_snapshot!(wrong("", &[("TIDINGS_JWT__ISSUERS", "[{ hmac_secrets = ['hush }]")], &[]), @"jwt.issuers (from the environment, TIDINGS_JWT__ISSUERS): expected a list of tables: [[jwt.issuers]] in a file, [{ name = \"value\" }] in the environment");
         assert_snapshot!(wrong("[[jwt.issuers]]\nissuer = 'https://issuer.example'", &[], &[]), @"jwt.issuers[0] (from tidings.toml): expected keys: hmac_secrets, hmac_secret_files, pem_files, jwks_file or jwks_url");
         assert_snapshot!(wrong("[[jwt.issuers]]\njwks_url = 'http://issuer.example/jwks.json'", &[], &[]), @r#"jwt.issuers[0].jwks_url (from tidings.toml): expected a URL such as "https://issuer.example/.well-known/jwks.json": https, or http on this machine, and no password"#);
         assert_snapshot!(wrong("[[jwt.issuers]]\npem_files = ['a']\nalgorithms = ['none']", &[], &[]), @r#"jwt.issuers[0].algorithms (from tidings.toml): expected a list of algorithms such as ["RS256", "ES256"]"#);

@@ -30,7 +30,7 @@ pub struct Fleet(RedisLink);
 /// Some of the connections that there are.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The oldest first.
+    /// By age. Of more than were asked for, any.
     pub connections: Vec<Listed>,
     /// There are others that were asked for.
     pub more: bool,

@@ -23,7 +23,15 @@ const UNKNOWN: Result<(), AuthError> = Err(AuthError::Forbidden(Reason::UnknownS
 
 impl Kept {
     fn new(issuer: &TokenIssuer, settings: &[(&str, &str)]) -> Self {
-        let issuers = format!("[{{ jwks_url = '{}' }}]", issuer.url());
+        Self::of(&[issuer], settings)
+    }
+
+    /// Of several issuers, none of which says who it is.
+    fn of(issuers: &[&TokenIssuer], settings: &[(&str, &str)]) -> Self {
+        let tables = issuers
+            .iter()
+            .map(|issuer| format!("{{ jwks_url = '{}' }}", issuer.url()));
+        let issuers = format!("[{}]", tables.collect::<Vec<_>>().join(", "));
         let all = [&[("TIDINGS_JWT__ISSUERS", issuers.as_str())], settings].concat();
         let env = all
             .iter()
@@ -186,6 +194,40 @@ async fn while_the_issuer_is_away_its_keys_count_and_unknown_ones_come_back_late
     assert_eq!(kept.check(&good).await, FRESH);
     issuer.publish(&[("one", "rsa.pem")]);
     kept.until("the issuer is back", &unknown, UNKNOWN).await;
+}
+
+#[tokio::test]
+async fn a_token_that_no_key_could_make_good_is_refused_while_the_issuer_is_away() {
+    let issuer = TokenIssuer::start().await;
+    issuer.go_away();
+    let kept = Kept::new(&issuer, &[("TIDINGS_JWT__JWKS_RETRY_MIN", "5ms")]);
+    let claims = |claims| token("rsa.pem", Some("one"), claims);
+    let good = claims(json!({ "user_id": 42 }));
+    kept.until("the issuer is away", &good, AWAY).await;
+    for (bad, reason) in [
+        (
+            json!({ "user_id": 42, "exp": 1_000_000_000 }),
+            Reason::ExpiredToken,
+        ),
+        (json!({ "user_id": 0 }), Reason::WrongClaim("user_id")),
+    ] {
+        let refused = kept.check(&claims(bad)).await;
+        assert_eq!(refused, Err(AuthError::Forbidden(reason)));
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_slow_keeps_nobody_of_another_waiting() {
+    let (quick, slow) = (TokenIssuer::start().await, TokenIssuer::start().await);
+    quick.publish(&[("old", "rsa.pem")]);
+    slow.publish(&[("theirs", "p256.pem")]);
+    let kept = Kept::of(&[&slow, &quick], &[("TIDINGS_JWT__JWKS_TIMEOUT", "30s")]);
+    assert_eq!(kept.check(&by("rsa.pem", "old")).await, FRESH);
+    assert_eq!(kept.check(&by("p256.pem", "theirs")).await, FRESH);
+    slow.hold();
+    quick.publish(&[("new", "rsa-2.pem")]);
+    assert_eq!(kept.check(&by("rsa-2.pem", "new")).await, FRESH);
+    slow.let_go();
 }
 
 #[tokio::test]

@@ -104,7 +104,23 @@ impl JwtConfig {
             let why = "expected no more than jwt.jwks_retry_max";
             return Err(("jwt.jwks_retry_min".to_owned(), why));
         }
+        for (name, claim) in [
+            ("account_claim", &self.account_claim),
+            ("user_claim", &self.user_claim),
+            ("scope_claim", &self.scope_claim),
+        ] {
+            if claim.is_empty() {
+                return Err((format!("jwt.{name}"), "expected the name of a claim"));
+            }
+        }
+        let none_is_allowed = "expected one algorithm at least: without, no token is good";
+        if self.algorithms.is_empty() {
+            return Err(("jwt.algorithms".to_owned(), none_is_allowed));
+        }
         for (number, issuer) in self.issuers.iter().enumerate() {
+            if issuer.algorithms.as_ref().is_some_and(Vec::is_empty) {
+                return Err((format!("{}.algorithms", place(number)), none_is_allowed));
+            }
             if !issuer.has_keys() {
                 let why = "expected keys: hmac_secrets, hmac_secret_files, pem_files, jwks_file or jwks_url";
                 return Err((place(number), why));

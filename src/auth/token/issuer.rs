@@ -150,6 +150,17 @@ impl Issuer {
                 Ok(claimed) => Opinion::Good(claimed),
                 Err(reason) => Opinion::Bad(reason),
             },
+            // No key could make a token good that is over, or for somebody else: nobody need be asked
+            // for one, and its bearer need not come back.
+            Err((error, is_open)) if is_open || matches!(error, AuthError::Unavailable(_)) => {
+                match self.rules.read(&token.claims, now, trail) {
+                    Ok(_) => Opinion::Unsigned { error, is_open },
+                    Err(reason) => Opinion::Unsigned {
+                        error: AuthError::Forbidden(reason),
+                        is_open: false,
+                    },
+                }
+            }
             Err((error, is_open)) => Opinion::Unsigned { error, is_open },
         }
     }

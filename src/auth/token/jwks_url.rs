@@ -62,6 +62,8 @@ struct Found {
     at: Option<Instant>,
     /// Whether the last attempt failed.
     is_away: bool,
+    /// Why, as far as it was logged.
+    why: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -216,15 +218,19 @@ impl JwksUrl {
                     keys: Arc::new(keys),
                     at: Some(Instant::now()),
                     is_away: false,
+                    why: None,
                 }));
                 early(fresh_for)
             }
             Err(error) => {
-                if !before.is_away {
+                // Once for each cause: the first one may not be what keeps it away.
+                let why: Arc<str> = error.to_string().into();
+                if before.why.as_ref() != Some(&why) {
                     tracing::warn!(url = %self.url, %error, "the keys of tokens cannot be fetched");
                 }
                 self.found.store(Arc::new(Found {
                     is_away: true,
+                    why: Some(why),
                     ..(*before).clone()
                 }));
                 backoff.next_pause()

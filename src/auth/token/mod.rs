@@ -28,7 +28,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -151,21 +153,21 @@ impl Tokens {
         }
         let token = Compact::read(token).map_err(AuthError::Forbidden)?;
         let issuers = self.issuers(&token);
-        let refused = match opinion(&issuers, &token, trail) {
+        let mut refused = match opinion(&issuers, &token, trail) {
             Ok(claimed) => return Ok(self.accepted(claimed)),
             Err(refused) => refused,
         };
-        let urls: Vec<_> = match refused.is_open {
-            true => issuers.iter().filter_map(|issuer| issuer.url()).collect(),
-            false => return Err(refused.error),
-        };
-        // A key that is not known may be a new one.
-        join_all(urls.iter().map(|url| url.asked())).await;
-        trail.again();
-        match opinion(&issuers, &token, trail) {
-            Ok(claimed) => Ok(self.accepted(claimed)),
-            Err(refused) => Err(refused.error),
+        // A key that is not known may be a new one. One issuer that is slow keeps no other's waiting.
+        let urls = issuers.iter().filter_map(|issuer| issuer.url());
+        let mut asked: FuturesUnordered<_> = urls.map(|url| url.asked()).collect();
+        while refused.is_open && asked.next().await.is_some() {
+            trail.again();
+            refused = match opinion(&issuers, &token, trail) {
+                Ok(claimed) => return Ok(self.accepted(claimed)),
+                Err(refused) => refused,
+            };
         }
+        Err(refused.error)
     }
 
     /// Whose a token may be: what it says itself only chooses among those that are configured.
