@@ -122,9 +122,3 @@ impl Presence {
         words.arg(KEPT).arg(KEPT_MS);
     }
 }
-
-/// The value of a name's field, as `claim.lua` writes it.
-pub(super) fn held(turn: Turn, key: Option<Uuid>) -> String {
-    let key = key.map_or_else(String::new, |key| Fact::Key(key).field());
-    format!("{turn} {key}")
-}

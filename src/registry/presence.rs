@@ -9,9 +9,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::claim::held;
 use super::fleet::{Fleet, NODES, connections, counts, lease};
-use super::members::{Fact, Members, Truth};
+use super::members::{Fact, Members, Truth, Turn};
 use crate::redis_link::{RedisLink, Unavailable};
 
 /// Tells the fleet of this node's connections, and does what the fleet asks for.
@@ -309,6 +308,12 @@ impl Fact {
             Fact::Name(name) => name.field(),
         }
     }
+}
+
+/// The value of a name's field, as `claim.lua` writes it.
+fn held(turn: Turn, key: Option<Uuid>) -> String {
+    let key = key.map_or_else(String::new, |key| Fact::Key(key).field());
+    format!("{turn} {key}")
 }
 
 fn doubt_connections(members: &Mutex<Members>, ids: &[Uuid]) {

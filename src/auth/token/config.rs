@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use url::{Host, Url};
 
+use super::key::MIN_SECRET_BYTES;
 use super::key_file::FileKind;
 use crate::auth::identity::Scope;
 
@@ -89,9 +90,6 @@ pub struct ClaimNames {
     pub user: String,
     pub scope: String,
 }
-
-/// A shorter secret can be guessed (RFC 7518, section 3.2).
-pub(super) const MIN_SECRET_BYTES: usize = 32;
 
 impl JwtConfig {
     /// What is wrong between settings that are right by themselves: the setting, and why.

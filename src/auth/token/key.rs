@@ -13,8 +13,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::compact::Compact;
-use super::config::MIN_SECRET_BYTES;
 use crate::auth::reason::Reason;
+
+/// A shorter secret can be guessed (RFC 7518, section 3.2).
+pub(super) const MIN_SECRET_BYTES: usize = 32;
 
 /// A key of an issuer.
 #[derive(Clone)]

@@ -8,7 +8,8 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::config::{ClaimNames, MIN_SECRET_BYTES};
+use super::config::ClaimNames;
+use super::key::MIN_SECRET_BYTES;
 use super::key_file;
 use crate::auth::identity::Scope;
 use crate::topic::{AccountId, UserId};
