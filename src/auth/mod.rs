@@ -112,8 +112,9 @@ impl Authenticator {
         }
     }
 
-    /// The session that a newer token puts in the place of the present one ([`Identity::may_become`]).
-    /// Cancel-safe. A bad token is refused, whatever bad credentials count as elsewhere.
+    /// The session that a newer token puts in the place of the present one: of the same account and
+    /// user, and one that does not take away what subscriptions live by. A bad token is refused,
+    /// whatever bad credentials count as elsewhere. Cancel-safe.
     pub async fn renew(
         &self,
         present: &Identity,
