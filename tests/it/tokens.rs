@@ -108,7 +108,8 @@ async fn the_scheme_and_its_name_are_taken_in_any_case() {
 #[tokio::test]
 async fn a_token_that_is_not_good_is_forbidden_and_the_client_is_not_told_why() {
     let issuers = with_secret("issuer = 'me', audience = ['tidings']");
-    let server = Tidings::start_with(&[("TIDINGS_JWT__ISSUERS", &issuers)]).await;
+    let leeway = ("TIDINGS_JWT__LEEWAY", "1m");
+    let server = Tidings::start_with(&[("TIDINGS_JWT__ISSUERS", &issuers), leeway]).await;
     let with = |more: Value| {
         let mut claims = json!({ "iss": "me", "aud": "tidings", "user_id": 42 });
         claims
