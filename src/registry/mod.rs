@@ -256,6 +256,7 @@ impl Registry {
                 Ok(theirs) => {
                     connections.extend(theirs.connections);
                     more = theirs.more;
+                    others = presence.lapse();
                 }
                 Err(unavailable) => others = Err(unavailable),
             }

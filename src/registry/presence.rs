@@ -28,6 +28,8 @@ pub(super) struct Presence {
     /// What a newcomer may be kept waiting.
     pub(super) patience: Duration,
     pub(super) following: watch::Sender<Following>,
+    /// Why the lease was not renewed the last time, if it was not.
+    lapse: Mutex<Option<String>>,
     /// When an operator was told that Redis refuses what is needed here.
     warned: Mutex<Option<Instant>>,
 }
@@ -74,6 +76,7 @@ impl Presence {
             lease,
             patience,
             following: watch::Sender::new(Following::NotYet),
+            lapse: Mutex::default(),
             warned: Mutex::default(),
         }
     }
@@ -113,6 +116,8 @@ impl Presence {
         let mut audited = Instant::now();
         loop {
             let renewed = self.renew_once(members).await;
+            let why = renewed.as_ref().err().map(ToString::to_string);
+            *self.lapse.lock().expect("nothing panics while it is held") = why;
             if renewed.is_ok() && audited.elapsed() >= AUDIT {
                 audited = Instant::now();
                 // What cannot be found out now is found out the next time.
@@ -291,6 +296,15 @@ impl Presence {
                 "redis refuses to keep this node's connections: limits hold for each node by itself"
             );
         }
+    }
+
+    /// Why the lease was not renewed the last time, if it was not. Then the others' may have ended, too,
+    /// and their nodes only look dead.
+    pub(super) fn lapse(&self) -> Result<(), Unavailable> {
+        let lapse = self.lapse.lock().expect("nothing panics while it is held");
+        lapse
+            .clone()
+            .map_or(Ok(()), |why| Err(Unavailable::Away(why)))
     }
 
     pub(super) fn link(&self) -> &RedisLink {

@@ -274,12 +274,18 @@ async fn a_redis_that_refuses_to_keep_connections_is_told_of() {
     let full = redis::cmd("CONFIG")
         .arg(&["SET", "maxmemory", "1"])
         .to_owned();
+    let admin = one.key(ALICE, &["admin"]).await;
     let _: String = redis.run(&full).await;
     let _here = one.anonymous().await;
     let refused =
         "redis refuses to keep this node's connections: limits hold for each node by itself";
     let logged = one.logged(|line| line["message"] == refused).await;
     assert_eq!(logged["level"], "WARN", "{logged}");
+    one.until("the list is said to be of one node alone", async || {
+        let (status, said) = ask(&one, Method::GET, "", &admin).await;
+        status == 200 && said["partial"] == true
+    })
+    .await;
 }
 
 #[tokio::test]
