@@ -328,8 +328,15 @@ impl Members {
 
     /// Says that the fleet has forgotten everything, or may have. Names are claimed again: somebody
     /// else may have taken one meanwhile.
+    ///
+    /// What it was not told yet stays to be told: it may remember those who have left.
     pub(super) fn doubt_all(&mut self) {
-        self.take_all();
+        if let Changes::Some { facts, .. } = std::mem::take(&mut self.changes) {
+            self.take_all();
+            facts.into_iter().for_each(|fact| self.doubt(fact));
+        } else {
+            self.start_over();
+        }
         self.late.extend(self.names.keys().cloned());
     }
 
@@ -508,6 +515,24 @@ mod tests {
         members.doubt_counts();
         members.doubt(Fact::User(UserId::of_number(1).unwrap()));
         assert_eq!(members.take_changes(usize::MAX).unwrap().len(), 120_000);
+    }
+
+    #[test]
+    fn where_everything_is_doubted_who_has_left_is_not_forgotten_before_that_is_told() {
+        let mut members = Members::of_a_fleet();
+        let (gone, _) = enter(&mut members);
+        members.take_changes(usize::MAX);
+        members.leave(gone.id);
+        let (here, _) = enter(&mut members);
+        members.doubt_all();
+        let facts = members.take_changes(usize::MAX).unwrap();
+        for id in [gone.id, here.id] {
+            assert!(facts.contains(&Fact::Connection(id)));
+        }
+        // What is to be thrown away as a whole is still to be thrown away.
+        members.start_over();
+        members.doubt_all();
+        assert!(members.take_changes(usize::MAX).is_none());
     }
 
     #[test]
