@@ -17,6 +17,14 @@ struct Kept {
     _stop: DropGuard,
 }
 
+/// Keys are old soon, and whoever is away is asked again soon.
+const IMPATIENT: [(&str, &str); 4] = [
+    ("TIDINGS_JWT__JWKS_FRESH_MIN", "20ms"),
+    ("TIDINGS_JWT__JWKS_FRESH_MAX", "20ms"),
+    ("TIDINGS_JWT__JWKS_RETRY_MIN", "5ms"),
+    ("TIDINGS_JWT__JWKS_RETRY_MAX", "20ms"),
+];
+
 const FRESH: Result<(), AuthError> = Ok(());
 const AWAY: Result<(), AuthError> = Err(AuthError::Unavailable(Away::Issuer));
 const UNKNOWN: Result<(), AuthError> = Err(AuthError::Forbidden(Reason::UnknownSigningKey));
@@ -175,15 +183,7 @@ async fn without_kids_a_new_key_is_found_just_so() {
 async fn while_the_issuer_is_away_its_keys_count_and_unknown_ones_come_back_later() {
     let issuer = TokenIssuer::start().await;
     issuer.publish(&[("one", "rsa.pem")]);
-    let kept = Kept::new(
-        &issuer,
-        &[
-            ("TIDINGS_JWT__JWKS_FRESH_MIN", "20ms"),
-            ("TIDINGS_JWT__JWKS_FRESH_MAX", "20ms"),
-            ("TIDINGS_JWT__JWKS_RETRY_MIN", "5ms"),
-            ("TIDINGS_JWT__JWKS_RETRY_MAX", "20ms"),
-        ],
-    );
+    let kept = Kept::new(&issuer, &IMPATIENT);
     let (good, unknown) = (by("rsa.pem", "one"), by("rsa.pem", "unknown"));
     assert_eq!(kept.check(&good).await, FRESH);
     kept.until("an unknown key is none", &unknown, UNKNOWN)
@@ -234,16 +234,8 @@ async fn an_issuer_that_is_slow_keeps_nobody_of_another_waiting() {
 async fn keys_of_an_issuer_that_stays_away_count_for_a_while() {
     let issuer = TokenIssuer::start().await;
     issuer.publish(&[("one", "rsa.pem")]);
-    let kept = Kept::new(
-        &issuer,
-        &[
-            ("TIDINGS_JWT__JWKS_FRESH_MIN", "20ms"),
-            ("TIDINGS_JWT__JWKS_FRESH_MAX", "20ms"),
-            ("TIDINGS_JWT__JWKS_STALE_FOR", "200ms"),
-            ("TIDINGS_JWT__JWKS_RETRY_MIN", "5ms"),
-            ("TIDINGS_JWT__JWKS_RETRY_MAX", "20ms"),
-        ],
-    );
+    let stale_soon = ("TIDINGS_JWT__JWKS_STALE_FOR", "200ms");
+    let kept = Kept::new(&issuer, &[&IMPATIENT[..], &[stale_soon]].concat());
     let good = by("rsa.pem", "one");
     assert_eq!(kept.check(&good).await, FRESH);
     issuer.go_away();
