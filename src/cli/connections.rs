@@ -10,7 +10,7 @@ use url::Url;
 
 use super::print;
 use super::server::Way;
-use super::table::table;
+use super::table::{date, table};
 use crate::config::Settings;
 use crate::registry::{Filter, Fleet, GoodbyeCode, GoodbyeReason, Listed, Tally};
 
@@ -233,7 +233,7 @@ fn as_row(listed: &Listed) -> [String; 11] {
         or_dash(listed.who.key.map(|key| key.to_string())),
         listed.protocol.to_string(),
         listed.address.to_string(),
-        listed.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        date(listed.since),
         figures.subscriptions.to_string(),
         or_dash(
             figures

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::print;
-use super::table::table;
+use super::table::{date, table};
 use super::value::{account, duration, scope, user};
 use crate::auth::{ApiKey, KeyRecord, Scope};
 use crate::config::Settings;
@@ -159,10 +159,6 @@ async fn revoke(store: &Store, id: Uuid) -> anyhow::Result<()> {
         _ => eprintln!("revoked key {id}"),
     }
     Ok(())
-}
-
-fn date(timestamp: Timestamp) -> String {
-    timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn end(now: Timestamp, duration: Duration) -> anyhow::Result<Timestamp> {

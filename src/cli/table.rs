@@ -1,5 +1,12 @@
 //! Lists for people.
 
+use jiff::Timestamp;
+
+/// A time as it is shown: UTC, in whole seconds.
+pub(super) fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// Columns as wide as what is in them, two spaces apart.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(|cell| cell.chars().count());

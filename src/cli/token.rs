@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::print;
+use super::table::date;
 use super::value::{account, duration, scope, user};
 use crate::auth::mint::{Claims, SigningKey, mint};
 use crate::auth::{
@@ -265,8 +266,7 @@ fn said(explanation: &Explanation) -> String {
             .map(|account| format!("account {account}"));
         let user = identity.user().map(|user| format!("user {user}"));
         let who: Vec<_> = account.into_iter().chain(user).collect();
-        let utc = |time: &Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let (expires_at, closes_at) = (utc(expires_at), utc(closes_at));
+        let (expires_at, closes_at) = (date(*expires_at), date(*closes_at));
         line(
             "accepted",
             &format!("as {}, until {expires_at}", who.join(" and ")),

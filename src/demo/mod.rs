@@ -310,12 +310,11 @@ impl DemoIssuer {
         let names = claim_names();
         IssuerConfig {
             issuer: Some(ISSUER.to_owned()),
-            hmac_secrets: vec![self.0.clone()],
             algorithms: Some(vec![Algorithm::HS256]),
             account_claim: Some(names.account),
             user_claim: Some(names.user),
             scope_claim: Some(names.scope),
-            ..IssuerConfig::default()
+            ..IssuerConfig::of_secret(self.0.clone())
         }
     }
 

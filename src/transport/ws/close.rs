@@ -58,16 +58,6 @@ pub enum Close {
     },
 }
 
-/// What a client does next. That is what graphql-ws does, as
-/// `tests/clients/close_codes.mjs` asks it; other clients copy it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It has left by itself.
-    HasLeft,
-    ComesBack,
-    GivesUp,
-}
-
 /// A close frame's payload is at most 125 bytes, two of which are the code (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
@@ -95,17 +85,6 @@ impl Close {
             Close::TooManyInits => 4429,
             Close::ByOperator { code, .. } => code.number(),
         })
-    }
-
-    /// What a client does next.
-    pub fn next(&self) -> Next {
-        match self.code() {
-            None if *self == Close::Unresponsive => Next::ComesBack,
-            None => Next::HasLeft,
-            Some(1001 | 1006 | 1012 | 1013 | 1014) => Next::ComesBack,
-            Some(1000..=1999 | 4400 | 4401 | 4406 | 4409 | 4429 | 4500) => Next::GivesUp,
-            Some(_) => Next::ComesBack,
-        }
     }
 
     /// The words of the close frame, cut to what fits.
@@ -214,6 +193,27 @@ mod tests {
         ]
     }
 
+    /// What a client does next. That is what graphql-ws does, as
+    /// `tests/clients/close_codes.mjs` asks it; other clients copy it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Next {
+        /// It has left by itself.
+        HasLeft,
+        ComesBack,
+        GivesUp,
+    }
+
+    /// What a client does next.
+    fn next(close: &Close) -> Next {
+        match close.code() {
+            None if *close == Close::Unresponsive => Next::ComesBack,
+            None => Next::HasLeft,
+            Some(1001 | 1006 | 1012 | 1013 | 1014) => Next::ComesBack,
+            Some(1000..=1999 | 4400 | 4401 | 4406 | 4409 | 4429 | 4500) => Next::GivesUp,
+            Some(_) => Next::ComesBack,
+        }
+    }
+
     fn when(close: &Close) -> &'static str {
         match close {
             Close::ByClient => "The client sent a close frame, which is answered.",
@@ -282,7 +282,7 @@ attempt to the next. This page is held against the program by a test.
         for close in every() {
             let code = close.code().map_or("–".to_owned(), |code| code.to_string());
             let words = close.reason();
-            let next = match close.next() {
+            let next = match next(&close) {
                 Next::HasLeft => "has left",
                 Next::ComesBack => "comes back",
                 Next::GivesUp => "gives up",

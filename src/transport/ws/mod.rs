@@ -9,7 +9,7 @@ mod refresh;
 mod socket;
 mod subscriptions;
 
-pub use self::close::{Close, Next};
+pub use self::close::Close;
 pub use self::connection::{Client, Connection, ConnectionLimits, Server};
 pub use self::graphql_transport_ws::SUBPROTOCOL;
 pub use self::socket::{Socket, SocketError};
