@@ -110,7 +110,7 @@ impl Graphql {
         identity: &Identity,
         request: Request,
         outbox: &Arc<Outbox>,
-        envelope: Arc<Envelope>,
+        envelope: &Envelope,
     ) -> Result<Membership, Refusal> {
         let refused = |error: GraphqlError| Refusal::Error(errors_json(&[error]));
         let parsed = self.documents.parse(&request.query);
@@ -147,11 +147,11 @@ impl Graphql {
             scope: scope_of(flat.root.name.node.as_str(), identity),
             question: question(&request.query, name.map(|name| name.as_str()), &variables),
         };
-        if let Some(membership) = self.hub.join(&key, outbox, &envelope) {
+        if let Some(membership) = self.hub.join(&key, outbox, envelope) {
             return Ok(membership);
         }
         match begin(key.scope.runs_as(), origins, execute).await {
-            Begun::Runs(plan) => Ok(self.hub.start(key, plan, outbox, &envelope).await?),
+            Begun::Runs(plan) => Ok(self.hub.start(key, plan, outbox, envelope).await?),
             Begun::Failed(response) => Err(Refusal::Result(result_json(&response, false))),
             Begun::Invalid(response) => Err(Refusal::Error(invalid_json(&response.errors))),
         }

@@ -2,13 +2,10 @@
 //!
 //! The settings are those that are shipped, so the times are those that clients see.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::extract::ws::Message;
-use futures_util::{Sink, Stream};
+use futures_util::{SinkExt, StreamExt};
 use insta::assert_snapshot;
 use tidings::accounts::Directory;
 use tidings::auth::{Authenticator, KeyRing, Tokens};
@@ -19,10 +16,12 @@ use tidings::hub::Hub;
 use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
-use tidings::transport::ws::{self, Close, Connection, Server, SocketError};
-use tokio::sync::mpsc;
+use tidings::transport::ws::{self, Close, Connection, Server};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::{CancellationToken, PollSender};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::sync::CancellationToken;
 
 const INIT: &str = r#"{"type":"connection_init"}"#;
 const INIT_WITH_KEY: &str = r#"{"type":"connection_init","payload":{"X-API-KEY":"blink_aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"}}"#;
@@ -236,16 +235,13 @@ impl Default for Client {
 impl Client {
     /// Says these texts at these times, in milliseconds; gives what is heard, and when.
     async fn conversation(self, says: &[(u64, &str)]) -> String {
-        let (to_server, from_client) = mpsc::unbounded_channel();
-        let (to_client, mut from_server) = mpsc::channel(2);
-        let socket = MemorySocket {
-            from_client,
-            to_client: PollSender::new(to_client),
-        };
+        // What is on the way to a client that does not read: an acknowledgement and one pong.
+        let on_the_way = if self.reads { 65_536 } else { 50 };
+        let (pipe, client) = tokio::io::duplex(on_the_way);
+        let mut socket = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let mut connection = tokio::spawn(Connection::new(socket, self.server, somebody()).run());
-        let mut to_server = Some(to_server);
+        let mut connection = tokio::spawn(Connection::over(pipe, self.server, somebody()).run());
         let mut to_say: Vec<(Instant, Message)> = says
             .iter()
             .map(|(time, text)| (at(*time), message(text)))
@@ -261,13 +257,15 @@ impl Client {
                     heard.push(format!("{}s: ended by {close:?}", begin.elapsed().as_secs_f64()));
                     break;
                 }
-                Some(message) = from_server.recv(), if self.reads => {
+                message = hear(&mut socket), if self.reads => {
                     heard.push(format!("{}s: {}", begin.elapsed().as_secs_f64(), words(&message)));
                     match (message, self.pongs) {
                         (Message::Ping(payload), Pongs::After(milliseconds)) => {
                             to_say.push((Instant::now() + Duration::from_millis(milliseconds), Message::Pong(payload)));
                         }
-                        (Message::Close(_), _) if self.closes => to_server = None,
+                        (Message::Close(_), _) if self.closes => {
+                            let _ = socket.close(None).await;
+                        }
                         _ => {}
                     }
                 }
@@ -276,9 +274,7 @@ impl Client {
                         break;
                     }
                     let (_, message) = to_say.remove(0);
-                    if let Some(to_server) = &to_server {
-                        let _ = to_server.send(message);
-                    }
+                    let _ = socket.send(message).await;
                 }
             }
         }
@@ -302,45 +298,11 @@ fn words(message: &Message) -> String {
     }
 }
 
-/// Frames in memory: any number to the server, and as few to the client as its channel holds.
-struct MemorySocket {
-    from_client: mpsc::UnboundedReceiver<Message>,
-    to_client: PollSender<Message>,
-}
-
-impl Stream for MemorySocket {
-    type Item = Result<Message, SocketError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(self.from_client.poll_recv(context));
-        Poll::Ready(message.map(Ok))
-    }
-}
-
-impl Sink<Message> for MemorySocket {
-    type Error = SocketError;
-
-    fn poll_ready(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), SocketError>> {
-        self.to_client
-            .poll_reserve(context)
-            .map_err(|_| SocketError::Gone)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SocketError> {
-        self.to_client
-            .send_item(message)
-            .map_err(|_| SocketError::Gone)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        Poll::Ready(Ok(()))
+/// The next frame; none after the last one.
+async fn hear(socket: &mut WebSocketStream<tokio::io::DuplexStream>) -> Message {
+    match socket.next().await {
+        Some(Ok(message)) => message,
+        Some(Err(_)) | None => std::future::pending().await,
     }
 }
 
@@ -380,23 +342,25 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
         complexity: settings.limits.complexity,
         documents: settings.limits.documents as u64,
     };
-    Arc::new(Server {
-        graphql: Arc::new(Graphql::new(sources, limits)),
-        authenticator: Authenticator::new(
+    let server = Server::new(
+        Arc::new(Graphql::new(sources, limits)),
+        Authenticator::new(
             settings.auth.clone(),
             Arc::<KeyRing>::default(),
             Tokens::default(),
             metrics.clone(),
         ),
-        registry: Registry::alone(
+        Registry::alone(
             RegistryLimits {
                 per_user: 10,
                 per_key: 1000,
             },
             "node".into(),
         ),
-        limits: settings.limits.of_connection(),
+        settings.limits.of_connection(),
         metrics,
-        drain: CancellationToken::new(),
-    })
+        CancellationToken::new(),
+    );
+    tokio::spawn(server.clone().watch());
+    server
 }
