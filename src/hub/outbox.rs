@@ -108,6 +108,11 @@ impl Outbox {
         self.pending().bytes
     }
 
+    /// Wakes the connection's task: there is something other than frames to look at.
+    pub fn ring(&self) {
+        self.ready.notify_one();
+    }
+
     /// Throws away what is pending for a subscription that its client has ended.
     pub fn forget(&self, subscription: u64) {
         let mut pending = self.pending();
