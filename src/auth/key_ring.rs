@@ -1,10 +1,12 @@
 //! All keys, mirrored in memory, and what lives by them.
 //!
 //! A connection that was opened with a key holds a [`Lease`] for it. Nobody keeps a list of leases:
-//! all leases of a key watch the one cell in which its end will be written.
+//! all leases of a key look at the one cell in which its end will be written, when [`KeyRing::ends`]
+//! says that some have ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -19,11 +21,13 @@ pub struct KeyRing {
     /// `None` until the first load.
     entries: ArcSwapOption<Entries>,
     loaded: watch::Sender<bool>,
+    /// How often leases have ended.
+    ends: watch::Sender<u64>,
 }
 
 /// The right to go on, for as long as the key is good that it was given for.
 #[derive(Clone, Debug)]
-pub struct Lease(watch::Receiver<Option<LeaseEnd>>);
+pub struct Lease(Arc<Cell>);
 
 /// Why a lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,21 @@ pub enum LeaseEnd {
     Revoked,
     Expired,
 }
+
+/// Where the end of a key is written. It outlives reloads, so that leases do.
+///
+/// Not a `watch` of its own: that weighs half a kilobyte, and there may be as many keys as
+/// connections.
+#[derive(Debug)]
+struct Cell {
+    end: AtomicU8,
+    ends: watch::Sender<u64>,
+}
+
+/// What a [`Cell`] holds.
+const GOOD: u8 = 0;
+const REVOKED: u8 = 1;
+const EXPIRED: u8 = 2;
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -42,8 +61,7 @@ struct Entries {
 #[derive(Clone, Debug)]
 struct Entry {
     record: Arc<KeyRecord>,
-    /// Outlives reloads, so that leases do.
-    end: watch::Sender<Option<LeaseEnd>>,
+    cell: Arc<Cell>,
 }
 
 impl KeyRing {
@@ -52,6 +70,7 @@ impl KeyRing {
         KeyRing {
             entries: ArcSwapOption::empty(),
             loaded: watch::Sender::new(false),
+            ends: watch::Sender::new(0),
         }
     }
 
@@ -61,8 +80,8 @@ impl KeyRing {
         let old = self.entries.load_full().unwrap_or_default();
         let mut entries = Entries::default();
         for record in records {
-            let entry = Entry::of(record, &old, now);
-            if let (None, Some(end)) = (*entry.end.borrow(), entry.record.expires_at) {
+            let entry = Entry::of(record, &old, now, &self.ends);
+            if let (None, Some(end)) = (entry.cell.end(), entry.record.expires_at) {
                 entries.expiring.push((end, entry.record.digest));
             }
             entries.by_digest.insert(entry.record.digest, entry);
@@ -72,14 +91,16 @@ impl KeyRing {
         // First the new keys, then the ends: who asks in between must not get a lease that nobody
         // will end.
         self.entries.store(Some(entries.clone()));
+        let mut ended = false;
         for (digest, entry) in &old.by_digest {
             if !entries.by_digest.contains_key(digest) {
-                entry.end(LeaseEnd::Revoked);
+                ended |= entry.cell.write(LeaseEnd::Revoked);
             }
         }
         for entry in entries.by_digest.values() {
-            entry.end_if_due(now);
+            ended |= entry.end_if_due(now);
         }
+        self.tell_of_ends(ended);
         self.loaded.send_replace(true);
     }
 
@@ -87,10 +108,18 @@ impl KeyRing {
     pub fn expire(&self, now: Timestamp) {
         if let Some(entries) = &*self.entries.load() {
             let due = entries.expiring.partition_point(|(end, _)| *end <= now);
+            let mut ended = false;
             for (_, digest) in &entries.expiring[..due] {
-                entries.by_digest[digest].end(LeaseEnd::Expired);
+                ended |= entries.by_digest[digest].cell.write(LeaseEnd::Expired);
             }
+            self.tell_of_ends(ended);
         }
+    }
+
+    /// Counts up after leases have ended: by then [`Lease::end`] says so of each of them. Who gets a
+    /// lease meanwhile looks at it by itself.
+    pub fn ends(&self) -> watch::Receiver<u64> {
+        self.ends.subscribe()
     }
 
     /// Whether there was a first load.
@@ -119,9 +148,15 @@ impl KeyRing {
             .filter(|entry| entry.record.digest.is(&digest))
             .ok_or(Reason::UnknownKey)?;
         match entry.record.state(now) {
-            KeyState::Active => Ok((entry.record.clone(), Lease(entry.end.subscribe()))),
+            KeyState::Active => Ok((entry.record.clone(), Lease(entry.cell.clone()))),
             KeyState::Revoked => Err(Reason::RevokedKey),
             KeyState::Expired => Err(Reason::ExpiredKey),
+        }
+    }
+
+    fn tell_of_ends(&self, ended: bool) {
+        if ended {
+            self.ends.send_modify(|count| *count += 1);
         }
     }
 }
@@ -133,48 +168,73 @@ impl Default for KeyRing {
 }
 
 impl Entry {
-    /// With the cell that leases of this key already watch, unless they were told their end: a key
+    /// With the cell that leases of this key already look at, unless they were told their end: a key
     /// that is good again, because a backup was restored, starts anew.
-    fn of(record: KeyRecord, old: &Entries, now: Timestamp) -> Self {
+    fn of(record: KeyRecord, old: &Entries, now: Timestamp, ends: &watch::Sender<u64>) -> Self {
         let kept = old
             .by_digest
             .get(&record.digest)
-            .filter(|old| old.end.borrow().is_none() || record.state(now) != KeyState::Active);
+            .filter(|old| old.cell.end().is_none() || record.state(now) != KeyState::Active);
+        let new = || Cell {
+            end: AtomicU8::new(GOOD),
+            ends: ends.clone(),
+        };
         Entry {
-            end: kept.map_or_else(|| watch::Sender::new(None), |old| old.end.clone()),
+            cell: kept.map_or_else(|| Arc::new(new()), |old| old.cell.clone()),
             record: Arc::new(record),
         }
     }
 
-    fn end_if_due(&self, now: Timestamp) {
+    /// Whether leases have ended by it.
+    fn end_if_due(&self, now: Timestamp) -> bool {
         match self.record.state(now) {
-            KeyState::Active => {}
-            KeyState::Revoked => self.end(LeaseEnd::Revoked),
-            KeyState::Expired => self.end(LeaseEnd::Expired),
+            KeyState::Active => false,
+            KeyState::Revoked => self.cell.write(LeaseEnd::Revoked),
+            KeyState::Expired => self.cell.write(LeaseEnd::Expired),
+        }
+    }
+}
+
+impl Cell {
+    fn end(&self) -> Option<LeaseEnd> {
+        match self.end.load(Ordering::Acquire) {
+            GOOD => None,
+            REVOKED => Some(LeaseEnd::Revoked),
+            _ => Some(LeaseEnd::Expired),
         }
     }
 
-    /// The first reason stands.
-    fn end(&self, why: LeaseEnd) {
-        self.end.send_if_modified(|end| {
-            let first = end.is_none();
-            end.get_or_insert(why);
-            first
-        });
+    /// The first reason stands; whether this is it.
+    fn write(&self, why: LeaseEnd) -> bool {
+        let why = match why {
+            LeaseEnd::Revoked => REVOKED,
+            LeaseEnd::Expired => EXPIRED,
+        };
+        let written = self
+            .end
+            .compare_exchange(GOOD, why, Ordering::AcqRel, Ordering::Acquire);
+        written.is_ok()
     }
 }
 
 impl Lease {
-    /// Returns when the key is no longer good, and why. Cancel-safe.
+    /// Why the key is no longer good, if so.
     ///
     /// Within a second of a revocation anywhere: as often as the ring is refreshed from the store.
-    pub async fn ended(&mut self) -> LeaseEnd {
-        let end = match self.0.wait_for(Option::is_some).await.map(|end| *end) {
-            Ok(end) => end,
-            // The whole ring is gone: the process is ending, and that is what ends connections.
-            Err(_) => std::future::pending().await,
-        };
-        end.expect("it was waited for")
+    pub fn end(&self) -> Option<LeaseEnd> {
+        self.0.end()
+    }
+
+    /// Returns when the key is no longer good, and why. Cancel-safe.
+    pub async fn ended(&self) -> LeaseEnd {
+        let mut ends = self.0.ends.subscribe();
+        loop {
+            if let Some(end) = self.end() {
+                return end;
+            }
+            let changed = ends.changed().await;
+            changed.expect("the sender is the cell's own");
+        }
     }
 }
 
@@ -225,7 +285,7 @@ mod tests {
         let key = ApiKey::generate().unwrap();
         let ring = KeyRing::new();
         ring.replace([record(&key)], NOW);
-        let (_, mut lease) = ring.find(&key, NOW).unwrap();
+        let (_, lease) = ring.find(&key, NOW).unwrap();
         ring.replace([record(&key)], NOW);
         assert_eq!(lease.ended().now_or_never(), None);
         let revoked = KeyRecord {
@@ -242,7 +302,7 @@ mod tests {
         let key = ApiKey::generate().unwrap();
         let ring = KeyRing::new();
         ring.replace([record(&key)], NOW);
-        let (_, mut lease) = ring.find(&key, NOW).unwrap();
+        let (_, lease) = ring.find(&key, NOW).unwrap();
         ring.replace([], NOW);
         assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Revoked));
     }
@@ -252,7 +312,7 @@ mod tests {
         let key = ApiKey::generate().unwrap();
         let ring = KeyRing::new();
         ring.replace([expiring(&key, seconds(60))], NOW);
-        let (_, mut lease) = ring.find(&key, seconds(59)).unwrap();
+        let (_, lease) = ring.find(&key, seconds(59)).unwrap();
         ring.expire(seconds(59));
         assert_eq!(lease.ended().now_or_never(), None);
         assert_eq!(ring.find(&key, seconds(60)).err(), Some(Reason::ExpiredKey));
@@ -267,14 +327,43 @@ mod tests {
         let key = ApiKey::generate().unwrap();
         let ring = KeyRing::new();
         ring.replace([expiring(&key, seconds(1))], NOW);
-        let (_, mut old) = ring.find(&key, NOW).unwrap();
+        let (_, old) = ring.find(&key, NOW).unwrap();
         ring.expire(seconds(1));
         ring.replace([expiring(&key, seconds(9))], seconds(1));
-        let (_, mut new) = ring.find(&key, seconds(1)).unwrap();
+        let (_, new) = ring.find(&key, seconds(1)).unwrap();
         assert_eq!(old.ended().now_or_never(), Some(LeaseEnd::Expired));
         assert_eq!(new.ended().now_or_never(), None);
         ring.expire(seconds(9));
         assert_eq!(new.ended().now_or_never(), Some(LeaseEnd::Expired));
+    }
+
+    #[test]
+    fn leases_have_ended_before_anybody_is_told_so_and_nobody_is_told_of_nothing() {
+        let (key, other) = (ApiKey::generate().unwrap(), ApiKey::generate().unwrap());
+        let ring = KeyRing::new();
+        let mut ends = ring.ends();
+        let records = || [record(&other), expiring(&key, seconds(60))];
+        ring.replace(records(), NOW);
+        let (_, lease) = ring.find(&key, NOW).unwrap();
+        let (_, others) = ring.find(&other, NOW).unwrap();
+        ring.expire(seconds(59));
+        ring.replace(records(), seconds(59));
+        assert!(!ends.has_changed().unwrap());
+        assert_eq!(lease.end(), None);
+
+        ring.expire(seconds(60));
+        assert!(ends.has_changed().unwrap());
+        ends.mark_unchanged();
+        assert_eq!(lease.end(), Some(LeaseEnd::Expired));
+        ring.expire(seconds(61));
+        ring.replace(records(), seconds(61));
+        assert!(!ends.has_changed().unwrap(), "once is enough");
+        assert_eq!(others.end(), None);
+
+        ring.replace([], seconds(62));
+        assert!(ends.has_changed().unwrap());
+        assert_eq!(others.end(), Some(LeaseEnd::Revoked));
+        assert_eq!(lease.end(), Some(LeaseEnd::Expired), "the first stands");
     }
 
     #[test]

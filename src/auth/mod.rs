@@ -3,7 +3,7 @@
 //! Keys are looked up in a mirror of the store ([`KeyRing`]), and tokens are checked against keys that
 //! are kept at hand ([`Tokens`]), so a connection costs no I/O and a store or an issuer that is away
 //! harms no one who has a credential. Nothing is downgraded in silence: what a credential opened is
-//! closed when the credential ends ([`Credential::ended`]).
+//! closed when the credential ends ([`Credential::end`]).
 
 mod api_key;
 mod identity;

@@ -73,6 +73,11 @@ impl Inbox {
     pub async fn next(&mut self) -> Option<Message> {
         self.0.recv().await
     }
+
+    /// The next message, if it is here already.
+    pub fn try_next(&mut self) -> Option<Message> {
+        self.0.try_recv().ok()
+    }
 }
 
 impl Bus {

@@ -30,7 +30,7 @@ pub(super) struct Member {
     /// What the others of the fleet were told last: see [`Member::drifted`].
     told: AtomicU32,
     goodbye: OnceLock<Goodbye>,
-    /// Wakes the one who waits for `goodbye`.
+    /// Wakes whoever awaits `goodbye`.
     sent_away: Notify,
 }
 
@@ -120,7 +120,17 @@ impl Member {
     pub(super) fn send_away(&self, goodbye: Goodbye) {
         if self.goodbye.set(goodbye).is_ok() {
             self.sent_away.notify_one();
+            self.outbox.ring();
         }
+    }
+
+    /// What it was told when it was told to go.
+    pub(super) fn goodbye(&self) -> Option<Goodbye> {
+        self.goodbye.get().cloned()
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
     }
 
     /// Waits until it is told to go. Cancel-safe.
@@ -177,7 +187,7 @@ mod tests {
             code: Default::default(),
             reason: None,
         });
-        assert_eq!(member.told_to_go().await, Goodbye::Replaced);
+        assert_eq!(member.goodbye(), Some(Goodbye::Replaced));
         assert_eq!(member.told_to_go().await, Goodbye::Replaced);
     }
 }

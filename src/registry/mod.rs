@@ -299,6 +299,28 @@ impl Registry {
         Closed { tally, others }
     }
 
+    /// Rings every connection of this node.
+    pub fn ring_all(&self) {
+        self.ring(|_| true);
+    }
+
+    /// Rings the connections of this node that a key has opened: leases have ended, and each looks
+    /// at its own. Who is registered later has to look by itself.
+    pub fn ring_key_holders(&self) {
+        self.ring(|who| who.key.is_some());
+    }
+
+    fn ring(&self, whom: impl Fn(&Who) -> bool) {
+        // Who is woken may want the lock at once.
+        let outboxes: Vec<_> = self
+            .members()
+            .iter()
+            .filter(|(_, who)| whom(who))
+            .map(|(member, _)| member.outbox().clone())
+            .collect();
+        outboxes.iter().for_each(|outbox| outbox.ring());
+    }
+
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members
             .lock()
@@ -313,6 +335,11 @@ impl Registered {
     /// What the client calls this connection.
     pub fn connection_id(&self) -> &ConnectionId {
         &self.member.connection_id
+    }
+
+    /// Why the connection is to end, if it is. Its outbox is rung when that changes.
+    pub fn goodbye(&self) -> Option<Goodbye> {
+        self.member.goodbye()
     }
 
     /// Returns when the connection is to end, and why. Cancel-safe; says the same whenever it is
