@@ -43,7 +43,10 @@ impl Batch {
     /// An event is to be told to an operation, behind those that are.
     pub(super) fn add(&mut self, shared: Arc<Shared>, number: u64, event: &Arc<Event>) {
         let at = self.told.len();
-        let place = *self.places.entry(Arc::as_ptr(&shared) as usize).or_insert(at);
+        let place = *self
+            .places
+            .entry(Arc::as_ptr(&shared) as usize)
+            .or_insert(at);
         if place == at {
             self.told.push((shared, Events::new()));
         }

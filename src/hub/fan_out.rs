@@ -127,8 +127,7 @@ impl Shard {
             let known = |told: &Told| told.retained.is_some_and(|number| number <= member.up_to);
             if delivery.snapshot.is_none() && delivery.told.iter().any(known) {
                 let news = delivery.told.iter().filter(|told| !known(told));
-                let news: SmallVec<[Payload; 4]> =
-                    news.map(|told| told.payload.clone()).collect();
+                let news: SmallVec<[Payload; 4]> = news.map(|told| told.payload.clone()).collect();
                 spelled.clear();
                 if !news.is_empty() {
                     member.outbox.deliver(&member.envelope, &news, spelled);
@@ -182,7 +181,12 @@ impl Hands {
         let Dispatch { delivery, shards } = dispatch;
         let hands = self.others.len() + 1;
         for (place, other) in self.others.iter().enumerate() {
-            let theirs: SmallVec<_> = shards.iter().skip(place + 1).step_by(hands).cloned().collect();
+            let theirs: SmallVec<_> = shards
+                .iter()
+                .skip(place + 1)
+                .step_by(hands)
+                .cloned()
+                .collect();
             if theirs.is_empty() {
                 break;
             }

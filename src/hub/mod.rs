@@ -174,10 +174,12 @@ impl Hub {
                 }
             }
             for (shared, events) in batch.drain() {
-                self.carry_out(&shared, shared.tell(&events), &mut hands).await;
+                self.carry_out(&shared, shared.tell(&events), &mut hands)
+                    .await;
             }
             for shared in batch.drain_stale() {
-                self.carry_out(&shared, shared.tell_snapshot(), &mut hands).await;
+                self.carry_out(&shared, shared.tell_snapshot(), &mut hands)
+                    .await;
             }
         }
     }

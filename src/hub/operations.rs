@@ -16,7 +16,9 @@ struct Running(Arc<Shared>);
 
 impl Operations {
     pub(super) fn get(&self, key: &OperationKey) -> Option<Arc<Shared>> {
-        self.running().get(key).map(|Running(shared)| shared.clone())
+        self.running()
+            .get(key)
+            .map(|Running(shared)| shared.clone())
     }
 
     /// The operation that runs with this one's key; or this one, which runs from now on. `then` is
@@ -44,7 +46,10 @@ impl Operations {
 
     pub(super) fn all(&self) -> Vec<Arc<Shared>> {
         let running = self.running();
-        running.iter().map(|Running(shared)| shared.clone()).collect()
+        running
+            .iter()
+            .map(|Running(shared)| shared.clone())
+            .collect()
     }
 
     fn running(&self) -> MutexGuard<'_, HashSet<Running>> {

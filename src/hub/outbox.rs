@@ -124,9 +124,14 @@ pub enum State {
 enum Origin {
     /// The connection itself.
     Own,
-    Subscription { number: u64, policy: Policy },
+    Subscription {
+        number: u64,
+        policy: Policy,
+    },
     /// The last frame of a subscription.
-    End { number: u64 },
+    End {
+        number: u64,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -191,7 +196,12 @@ impl Outbox {
                 number: envelope.subscription,
                 policy: payload.policy,
             };
-            self.keep(&mut pending, origin, &spelled.bytes[begin..*end], written.saturating_sub(begin));
+            self.keep(
+                &mut pending,
+                origin,
+                &spelled.bytes[begin..*end],
+                written.saturating_sub(begin),
+            );
             begin = *end;
         }
         self.wake_if_pending(pending);
@@ -350,7 +360,13 @@ impl Outbox {
         let OutboxRules { limits, metrics } = &*self.rules;
         let backlog = pending.backlog();
         if backlog.frames.len() >= limits.conflate_above
-            && matches!(origin, Origin::Subscription { policy: Policy::Latest { .. }, .. })
+            && matches!(
+                origin,
+                Origin::Subscription {
+                    policy: Policy::Latest { .. },
+                    ..
+                }
+            )
         {
             let replaced = backlog.remove(|older| older == origin);
             metrics.conflated.inc_by(replaced as u64);
@@ -473,5 +489,220 @@ impl Backlog {
             !gone
         });
         before - self.frames.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const WORDS: Words = Words {
+        before_id: "",
+        before_payload: "<",
+        after_payload: ">\n",
+        completed: "done\n",
+    };
+
+    const PRICE: Policy = Policy::Latest { slot: 0 };
+
+    fn rules(frames: usize, conflate_above: usize) -> Arc<OutboxRules> {
+        Arc::new(OutboxRules {
+            limits: OutboxLimits {
+                frames,
+                bytes: usize::MAX,
+                conflate_above,
+            },
+            metrics: Arc::default(),
+        })
+    }
+
+    fn outbox(frames: usize, conflate_above: usize) -> Arc<Outbox> {
+        Outbox::new(rules(frames, conflate_above), Framing::Bare, None)
+    }
+
+    fn envelope(subscription: u64) -> Envelope {
+        Envelope {
+            subscription,
+            id: subscription.to_string().into_bytes().into(),
+            words: &WORDS,
+        }
+    }
+
+    fn push(outbox: &Outbox, subscription: u64, json: &str, policy: Policy) {
+        let json = json.to_owned().into();
+        let payload = Payload { json, policy };
+        outbox.deliver(&envelope(subscription), &[payload], &mut Spelled::default());
+    }
+
+    /// Everything that pends, if there is not too much.
+    fn taken(outbox: &Outbox) -> Option<Vec<String>> {
+        if outbox.state() == State::Overflowed {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let flushed = outbox.poll_flush(&mut Context::from_waker(Waker::noop()), |_, some| {
+            bytes.extend_from_slice(some);
+            Poll::Ready(Ok(some.len()))
+        });
+        assert!(flushed.is_ready());
+        assert_eq!(outbox.pending_bytes(), 0);
+        let text = String::from_utf8(bytes).unwrap();
+        Some(text.lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn a_client_that_keeps_up_sees_every_price() {
+        let outbox = outbox(8, 4);
+        for price in ["1", "2", "3", "4"] {
+            push(&outbox, 1, price, PRICE);
+        }
+        assert_eq!(taken(&outbox).unwrap(), ["1<1>", "1<2>", "1<3>", "1<4>"]);
+    }
+
+    #[test]
+    fn a_client_that_falls_behind_gets_the_newest_price_of_each_subscription() {
+        let outbox = outbox(8, 2);
+        push(&outbox, 2, "other", PRICE);
+        for price in 1..=100 {
+            push(&outbox, 1, &price.to_string(), PRICE);
+        }
+        assert_eq!(taken(&outbox).unwrap(), ["2<other>", "1<100>"]);
+    }
+
+    #[test]
+    fn a_payment_is_never_skipped_the_connection_overflows_instead() {
+        let outbox = outbox(3, 1);
+        for payment in ["a", "b", "c"] {
+            push(&outbox, 1, payment, Policy::Every);
+        }
+        assert_eq!(taken(&outbox).unwrap(), ["1<a>", "1<b>", "1<c>"]);
+        for payment in ["a", "b", "c", "d"] {
+            push(&outbox, 1, payment, Policy::Every);
+        }
+        assert_eq!(taken(&outbox), None);
+        outbox.say_last(|out| out.extend_from_slice(b"too slow\n"));
+        push(&outbox, 1, "e", Policy::Every);
+        assert_eq!(taken(&outbox).unwrap(), ["too slow"]);
+    }
+
+    #[test]
+    fn what_a_client_has_ended_is_not_sent() {
+        let outbox = outbox(8, 4);
+        push(&outbox, 1, "old", PRICE);
+        push(&outbox, 2, "stays", PRICE);
+        outbox.complete(&envelope(1));
+        outbox.forget(1);
+        assert_eq!(taken(&outbox).unwrap(), ["2<stays>"]);
+        assert!(outbox.take_ended().is_empty());
+    }
+
+    #[test]
+    fn a_complete_comes_last_and_frees_its_id_when_it_is_on_its_way() {
+        let outbox = outbox(8, 4);
+        push(&outbox, 7, "paid", Policy::Every);
+        outbox.complete(&envelope(7));
+        assert!(outbox.take_ended().is_empty());
+        assert_eq!(taken(&outbox).unwrap(), ["7<paid>", "7done"]);
+        assert_eq!(outbox.take_ended(), [7]);
+        assert!(outbox.take_ended().is_empty());
+    }
+
+    #[test]
+    fn whoever_waits_for_the_bell_hears_of_what_pends_once() {
+        let outbox = outbox(8, 4);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(outbox.poll_rung(&mut context).is_pending());
+        push(&outbox, 1, "a", PRICE);
+        push(&outbox, 1, "b", PRICE);
+        assert!(outbox.poll_rung(&mut context).is_ready());
+        assert!(outbox.poll_rung(&mut context).is_pending());
+    }
+
+    /// A client that reads nothing, and then everything: what the socket takes a part of in the middle of
+    /// a frame goes on where it stopped.
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_at_once_arrives_whole_and_in_order() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.writable().await.unwrap();
+        let outbox = Outbox::new(rules(100_000, 100_000), Framing::Bare, Some(stream));
+        let payment = "x".repeat(1_000);
+        let mut sent = 0;
+        while outbox.state() == State::Clear || sent < 20_000 {
+            // Three at a time, as after a burst.
+            let payloads = [0, 1, 2].map(|n| Payload {
+                json: format!("{}:{payment}", sent + n).into(),
+                policy: Policy::Every,
+            });
+            outbox.deliver(&envelope(1), &payloads, &mut Spelled::default());
+            sent += 3;
+        }
+        outbox.say_last(|out| out.extend_from_slice(b"end\n"));
+        let reading = tokio::spawn(async move {
+            let mut text = String::new();
+            client.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        let stream = outbox.stream().unwrap();
+        std::future::poll_fn(|context| {
+            outbox.poll_flush(context, |context, bytes| {
+                loop {
+                    ready!(stream.poll_write_ready(context))?;
+                    match stream.try_write(bytes) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        written => return Poll::Ready(written),
+                    }
+                }
+            })
+        })
+        .await
+        .unwrap();
+        drop(outbox);
+        let text = reading.await.unwrap();
+        let mut lines = text.lines();
+        for n in 0..sent {
+            assert_eq!(lines.next().unwrap(), format!("1<{n}:{payment}>"));
+        }
+        assert_eq!(lines.collect::<Vec<_>>(), ["end"]);
+    }
+
+    proptest! {
+        /// Whatever is pushed in whatever order: payments arrive all and in order or the outbox
+        /// overflows, and the last price of each subscription arrives.
+        #[test]
+        fn the_last_price_arrives_and_no_payment_is_lost(pushes in proptest::collection::vec((0u64..3, any::<bool>()), 1..60)) {
+            let outbox = outbox(30, 5);
+            let mut payments = Vec::new();
+            let mut last_price = HashMap::new();
+            for (n, (subscription, is_price)) in pushes.iter().enumerate() {
+                let text = format!("{n}");
+                let line = format!("{subscription}<{n}>");
+                if *is_price {
+                    last_price.insert(*subscription, line);
+                    push(&outbox, *subscription, &text, PRICE);
+                } else {
+                    payments.push(line);
+                    push(&outbox, *subscription, &text, Policy::Every);
+                }
+            }
+            if let Some(frames) = taken(&outbox) {
+                for price in last_price.values() {
+                    prop_assert!(frames.contains(price));
+                }
+                let arrived: Vec<_> = frames.into_iter().filter(|frame| payments.contains(frame)).collect();
+                prop_assert_eq!(arrived, payments);
+            } else {
+                prop_assert!(payments.len() > 20, "nothing but payments overflows");
+            }
+        }
     }
 }

@@ -187,7 +187,10 @@ impl Shared {
         let mut running = self.running();
         if was_there && !running.ended {
             running.members -= 1;
-            let place = running.shards.iter().position(|own| std::ptr::eq(&**own, shard));
+            let place = running
+                .shards
+                .iter()
+                .position(|own| std::ptr::eq(&**own, shard));
             running.roomy = running.roomy.min(place.unwrap_or_default());
         }
         running.end_if_empty()

@@ -453,7 +453,7 @@ fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::{Outbox, OutboxLimits};
+    use crate::hub::{Framing, Outbox, OutboxLimits, OutboxRules};
     use futures_util::FutureExt;
 
     const LIMITS: RegistryLimits = RegistryLimits {
@@ -472,12 +472,15 @@ mod tests {
     }
 
     fn phone() -> Arc<Member> {
-        let limits = OutboxLimits {
-            frames: 1,
-            bytes: 1,
-            conflate_above: 1,
-        };
-        let outbox = Outbox::new(limits, Arc::default());
+        let rules = Arc::new(OutboxRules {
+            limits: OutboxLimits {
+                frames: 1,
+                bytes: 1,
+                conflate_above: 1,
+            },
+            metrics: Arc::default(),
+        });
+        let outbox = Outbox::new(rules, Framing::Bare, None);
         let connection_id = ConnectionId::parse(PHONE).unwrap();
         let address = [127, 0, 0, 1].into();
         Arc::new(Member::new(

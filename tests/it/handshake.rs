@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use insta::assert_snapshot;
 use tidings::accounts::Directory;
 use tidings::auth::{Authenticator, KeyRing, Tokens};
@@ -17,10 +16,9 @@ use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
 use tidings::transport::ws::{self, Close, Connection, Server};
+use tidings::websocket::{Message, Opcode, Reader, Role, close_payload, push_masked};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
 const INIT: &str = r#"{"type":"connection_init"}"#;
@@ -238,13 +236,14 @@ impl Client {
         // What is on the way to a client that does not read: an acknowledgement and one pong.
         let on_the_way = if self.reads { 65_536 } else { 50 };
         let (pipe, client) = tokio::io::duplex(on_the_way);
-        let mut socket = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let (read, mut write) = tokio::io::split(client);
+        let mut ear = Ear::new(read);
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
         let mut connection = tokio::spawn(Connection::over(pipe, self.server, somebody()).run());
-        let mut to_say: Vec<(Instant, Message)> = says
+        let mut to_say: Vec<(Instant, Frame)> = says
             .iter()
-            .map(|(time, text)| (at(*time), message(text)))
+            .map(|(time, text)| (at(*time), frame(text)))
             .collect();
         let mut heard = Vec::new();
         loop {
@@ -257,14 +256,14 @@ impl Client {
                     heard.push(format!("{}s: ended by {close:?}", begin.elapsed().as_secs_f64()));
                     break;
                 }
-                message = hear(&mut socket), if self.reads => {
-                    heard.push(format!("{}s: {}", begin.elapsed().as_secs_f64(), words(&message)));
-                    match (message, self.pongs) {
-                        (Message::Ping(payload), Pongs::After(milliseconds)) => {
-                            to_say.push((Instant::now() + Duration::from_millis(milliseconds), Message::Pong(payload)));
+                (words, answer) = ear.next(), if self.reads => {
+                    heard.push(format!("{}s: {words}", begin.elapsed().as_secs_f64()));
+                    match (answer, self.pongs) {
+                        (Some(pong @ (Opcode::Pong, _)), Pongs::After(milliseconds)) => {
+                            to_say.push((Instant::now() + Duration::from_millis(milliseconds), pong));
                         }
-                        (Message::Close(_), _) if self.closes => {
-                            let _ = socket.close(None).await;
+                        (Some(close @ (Opcode::Close, _)), _) if self.closes => {
+                            say(&mut write, close).await;
                         }
                         _ => {}
                     }
@@ -273,8 +272,8 @@ impl Client {
                     if Instant::now() >= at(self.until) {
                         break;
                     }
-                    let (_, message) = to_say.remove(0);
-                    let _ = socket.send(message).await;
+                    let (_, frame) = to_say.remove(0);
+                    say(&mut write, frame).await;
                 }
             }
         }
@@ -282,27 +281,71 @@ impl Client {
     }
 }
 
-fn message(text: &str) -> Message {
+type Frame = (Opcode, Vec<u8>);
+
+fn frame(text: &str) -> Frame {
     match text {
-        PONG_FRAME => Message::Pong(Default::default()),
-        text => Message::Text(text.into()),
+        PONG_FRAME => (Opcode::Pong, Vec::new()),
+        text => (Opcode::Text, text.into()),
     }
 }
 
-fn words(message: &Message) -> String {
+/// A server that has gone is no reason for a client to fail.
+async fn say(write: &mut WriteHalf<DuplexStream>, (opcode, payload): Frame) {
+    let mut bytes = Vec::new();
+    push_masked(&mut bytes, opcode, [1, 2, 3, 4], &[&payload]);
+    let _ = write.write_all(&bytes).await;
+}
+
+/// Reads frames, and answers none by itself.
+struct Ear {
+    read: ReadHalf<DuplexStream>,
+    reader: Reader,
+    bytes: Vec<u8>,
+}
+
+impl Ear {
+    fn new(read: ReadHalf<DuplexStream>) -> Self {
+        Ear {
+            read,
+            reader: Reader::new(Role::Client, 65_536),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// The words of the next frame, and its answer; never, when there is none any more. Cancel-safe.
+    async fn next(&mut self) -> (String, Option<Frame>) {
+        loop {
+            let mut input = &mut self.bytes[..];
+            let heard = self.reader.next(&mut input).expect("a server sends frames");
+            let heard = heard.map(|message| (words(&message), answer(&message)));
+            self.bytes = input.to_vec();
+            if let Some(heard) = heard {
+                return heard;
+            }
+            if self.read.read_buf(&mut self.bytes).await.unwrap_or(0) == 0 {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+fn words(message: &Message<'_>) -> String {
     match message {
         Message::Text(text) => text.to_string(),
         Message::Ping(_) => "ping frame".to_owned(),
-        Message::Close(Some(frame)) => format!("close {} {}", frame.code, frame.reason),
+        Message::Close(Some((code, reason))) => format!("close {code} {reason}"),
         other => format!("{other:?}"),
     }
 }
 
-/// The next frame; none after the last one.
-async fn hear(socket: &mut WebSocketStream<tokio::io::DuplexStream>) -> Message {
-    match socket.next().await {
-        Some(Ok(message)) => message,
-        Some(Err(_)) | None => std::future::pending().await,
+fn answer(message: &Message<'_>) -> Option<Frame> {
+    match message {
+        Message::Ping(payload) => Some((Opcode::Pong, payload.to_vec())),
+        Message::Close(Some((code, reason))) => {
+            Some((Opcode::Close, close_payload(*code, reason).to_vec()))
+        }
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::hub::Outbox;
 /// that do not end, for credentials that do. A connection has no timer of its own; the next of its
 /// times stands here, at some 40 bytes.
 #[derive(Debug, Default)]
-pub struct Clock(Mutex<DelayQueue<Weak<Outbox>>>);
+pub(super) struct Clock(Mutex<DelayQueue<Weak<Outbox>>>);
 
 impl Clock {
     /// Rings for this connection at that time, or a millisecond later.

@@ -95,13 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<Piped<S>> {
 }
 
 impl<L: Line> Connection<L> {
-    fn new(
-        line: L,
-        read: &[u8],
-        outbox: Arc<Outbox>,
-        server: Arc<Server>,
-        client: Client,
-    ) -> Self {
+    fn new(line: L, read: &[u8], outbox: Arc<Outbox>, server: Arc<Server>, client: Client) -> Self {
         let counted = count(&server.metrics, "unknown");
         Connection {
             socket: Socket::new(line, read, server.limits.message_bytes),
@@ -176,7 +170,8 @@ impl<L: Line> Connection<L> {
                 heard = hear(&mut self.socket, &self.outbox) => self.on_heard(heard?, &mut life)?,
                 started = life.subscriptions.started() => self.on_started(started, &mut life.subscriptions),
             }
-            life.registered.set_subscriptions(life.subscriptions.count());
+            life.registered
+                .set_subscriptions(life.subscriptions.count());
         }
     }
 

@@ -526,12 +526,12 @@ mod tests {
 
     #[test]
     fn ids_are_escaped() {
-        let envelope = envelope(1, "a\"b");
+        assert_eq!(&*envelope(1, "a\"b").id, br#""a\"b""#);
         assert_eq!(
-            &*envelope.before,
-            r#"{"id":"a\"b","type":"next","payload":"#
+            next("a\"b", "{}"),
+            r#"{"id":"a\"b","type":"next","payload":{}}"#
         );
-        assert_eq!(&*envelope.complete, r#"{"id":"a\"b","type":"complete"}"#);
+        assert_eq!(complete("a\"b"), r#"{"id":"a\"b","type":"complete"}"#);
     }
 
     proptest! {

@@ -15,11 +15,7 @@ use crate::websocket::{self, Message, Reader, Role};
 /// The bytes under a socket.
 pub trait Line: Send + Unpin {
     /// Reads what is there; nothing at the end.
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>>;
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 }
@@ -64,11 +60,7 @@ impl Direct {
 }
 
 impl Line for Direct {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let Some(stream) = self.0.stream() else {
             return Poll::Ready(Ok(0));
         };
@@ -96,11 +88,7 @@ impl Line for Direct {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for Piped<S> {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(into);
         ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
@@ -129,7 +117,8 @@ impl<L: Line> Socket<L> {
         outbox: &Outbox,
         take: impl FnOnce(Message<'_>) -> T,
     ) -> Poll<Result<T, SocketError>> {
-        self.poll_flush(context, outbox)?;
+        // It goes on when the socket can be written to.
+        let _ = self.poll_flush(context, outbox)?;
         if let Some(mut rest) = self.rest.take() {
             let (bytes, taken) = &mut *rest;
             let mut input = &mut bytes[*taken..];

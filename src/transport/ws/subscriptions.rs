@@ -74,7 +74,11 @@ impl Subscriptions {
             Some(starting) => starting.next().await,
             None => None,
         };
-        if self.starting.as_ref().is_some_and(|starting| starting.is_empty()) {
+        if self
+            .starting
+            .as_ref()
+            .is_some_and(|starting| starting.is_empty())
+        {
             self.starting = None;
         }
         match started {

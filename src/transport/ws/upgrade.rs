@@ -39,8 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let on_upgrade = parts.extensions.get::<OnUpgrade>().cloned();
-        // Without what it takes out of the request it refuses.
-        WebSocketUpgrade::from_request_parts(parts, state).await?;
+        let _ = WebSocketUpgrade::from_request_parts(parts, state).await?;
         let headers = &parts.headers;
         let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
         Ok(Upgrade {
@@ -62,7 +61,10 @@ impl Upgrade {
     pub(super) fn accept(
         self,
         subprotocol: Option<&'static str>,
-    ) -> (Response, impl Future<Output = Result<Upgraded, Gone>> + Send) {
+    ) -> (
+        Response,
+        impl Future<Output = Result<Upgraded, Gone>> + Send,
+    ) {
         let accept = accept_key(self.key.to_str().unwrap_or_default());
         let mut response = Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)
