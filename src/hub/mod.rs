@@ -474,8 +474,8 @@ impl Hub {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let left = |shard| self.shared.leave(shard, &self.outbox, self.subscription);
-        let was_last = self.shard.as_deref().is_some_and(left);
+        let shard = self.shard.as_deref();
+        let was_last = self.shared.leave(shard, &self.outbox, self.subscription);
         self.outbox.forget(self.subscription);
         if was_last && let Some(hub) = self.hub.upgrade() {
             hub.remove(&self.shared);

@@ -180,17 +180,23 @@ impl Shared {
         Ok(Some(running.add(member)))
     }
 
-    /// Removes a member. `true` says that it was the last, and the operation has ended.
-    pub(super) fn leave(&self, shard: &Shard, outbox: &Arc<Outbox>, subscription: u64) -> bool {
+    /// Removes a member, if it is in a shard. `true` says that none is left, and the operation has
+    /// ended.
+    pub(super) fn leave(
+        &self,
+        shard: Option<&Shard>,
+        outbox: &Arc<Outbox>,
+        subscription: u64,
+    ) -> bool {
         // Ended or not: what is on its way to all must not reach one that has left.
-        let was_there = shard.remove(outbox, subscription);
+        let left = shard.filter(|shard| shard.remove(outbox, subscription));
         let mut running = self.running();
-        if was_there && !running.ended {
+        if let Some(shard) = left
+            && !running.ended
+        {
             running.members -= 1;
-            let place = running
-                .shards
-                .iter()
-                .position(|own| std::ptr::eq(&**own, shard));
+            let mut shards = running.shards.iter();
+            let place = shards.position(|own| std::ptr::eq(&**own, shard));
             running.roomy = running.roomy.min(place.unwrap_or_default());
         }
         running.end_if_empty()

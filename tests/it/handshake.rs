@@ -234,7 +234,7 @@ impl Client {
     /// Says these texts at these times, in milliseconds; gives what is heard, and when.
     async fn conversation(self, says: &[(u64, &str)]) -> String {
         // What is on the way to a client that does not read: an acknowledgement and one pong.
-        let on_the_way = if self.reads { 65_536 } else { 46 };
+        let on_the_way = if self.reads { 65_536 } else { 44 };
         let (pipe, client) = tokio::io::duplex(on_the_way);
         let (read, mut write) = tokio::io::split(client);
         let mut ear = Ear::new(read);
