@@ -214,11 +214,17 @@ impl<L: Line> Connection<L> {
         if let Some(in_time) = ends_in(&life.session.credential) {
             next = next.min(now + in_time);
         }
-        if life.rings_at.is_none_or(|at| at <= now || next < at) {
-            self.server.clock.ring_at(next, &self.outbox);
-            life.rings_at = Some(next);
-        }
+        self.set_clock(next, life);
         Ok(())
+    }
+
+    /// Has the clock ring at this time, unless it rings before anyway.
+    fn set_clock(&self, time: Instant, life: &mut Life) {
+        let now = Instant::now();
+        if life.rings_at.is_none_or(|at| at <= now || time < at) {
+            self.server.clock.ring_at(time, &self.outbox);
+            life.rings_at = Some(time);
+        }
     }
 
     fn on_refreshed(
@@ -249,6 +255,7 @@ impl<L: Line> Connection<L> {
                 let interval = self.server.limits.ping_interval;
                 if let Some(round_trip) = life.heartbeat.ponged(interval) {
                     life.registered.set_round_trip(round_trip);
+                    self.set_clock(life.heartbeat.due_at(), life);
                 }
                 Ok(())
             }
