@@ -1,7 +1,7 @@
 //! The life of one socket: handshake, operation, end.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::Place;
 use super::close::Close;
 use super::graphql_transport_ws::{self as words, ClientMessage, Refreshed, SUBPROTOCOL};
 use super::handshake::Admitted;
@@ -45,9 +46,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// One client's socket, owned by one task: what is read from it, and the subscriptions, are its local
 /// variables. Its outbox alone is touched by others.
-///
-/// There are many of them, and most wait. So they wait for two things alone, the socket and the
-/// [bell](Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
 pub struct Connection<L> {
     pub(super) socket: Socket<L>,
     pub(super) server: Arc<Server>,
@@ -57,7 +55,21 @@ pub struct Connection<L> {
     key: Option<Uuid>,
     since: Instant,
     counted: Held,
+    /// `None` where nothing is limited.
+    place: Option<Place>,
 }
+
+/// A connection whose client was let in.
+///
+/// There are many of them, and most wait. So they wait for two things alone, the socket and the
+/// [bell](Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
+pub(super) struct Open<L> {
+    connection: Connection<L>,
+    life: Life,
+}
+
+/// What became of a connection that was to be opened.
+pub(super) type Opened<L> = Result<Open<L>, (Connection<L>, Close)>;
 
 /// What a client that was let in has, and what is known of it.
 struct Life {
@@ -79,18 +91,47 @@ pub(super) enum Heard {
 
 impl Connection<Direct> {
     /// A connection over TCP, behind an upgrade: with what was read behind that.
-    pub fn over_tcp(stream: TcpStream, read: &[u8], server: Arc<Server>, client: Client) -> Self {
+    pub(super) fn over_tcp(
+        stream: TcpStream,
+        read: &[u8],
+        server: Arc<Server>,
+        client: Client,
+    ) -> Self {
         let outbox = Outbox::new(server.outbox.clone(), Framing::WebSocket, Some(stream));
         let line = Direct::of(outbox.clone());
         Connection::new(line, read, outbox, server, client)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<Piped<S>> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<Piped<S>> {
     /// A connection over anything else. All of its writing is done by its own task.
     pub fn over(pipe: S, server: Arc<Server>, client: Client) -> Self {
         let outbox = Outbox::new(server.outbox.clone(), Framing::WebSocket, None);
         Connection::new(Piped(pipe), &[], outbox, server, client)
+    }
+
+    /// Lives until the client goes, or a reason to end it comes up; says which.
+    pub async fn run(self) -> Close {
+        let opened = self.open().map(Some);
+        live(opened).await.expect("it was opened")
+    }
+}
+
+/// The life of a connection that is opened by this, if it is: until the client goes, or a reason to end
+/// it comes up; says which.
+pub(super) fn live<L: Line + 'static>(
+    opening: impl Future<Output = Option<Opened<L>>> + Send + 'static,
+) -> impl Future<Output = Option<Close>> + Send {
+    // Boxed, as the end is: they are not for long, and the room for them would be kept all the time.
+    let opening = opening.boxed();
+    async move {
+        match opening.await? {
+            Ok(mut open) => {
+                let Err(close) = open.operate().await;
+                Some(open.connection.end(close).boxed().await)
+            }
+            Err((connection, close)) => Some(connection.end(close).boxed().await),
+        }
     }
 }
 
@@ -105,23 +146,54 @@ impl<L: Line> Connection<L> {
             key: None,
             since: Instant::now(),
             counted,
+            place: None,
         }
     }
 
-    /// Lives until the client goes, or a reason to end it comes up; says which.
-    pub async fn run(mut self) -> Close {
-        let Err(close) = self.live().await;
-        self.end(close).await
+    /// Its place among all that there may be, which is free when it has ended.
+    pub(super) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Closes a socket that did not ask for a protocol that is spoken here.
-    pub async fn refuse(self) -> Close {
-        self.end(Close::SubprotocolNotAcceptable).await
+    pub(super) fn refuse(self) -> Opened<L> {
+        Err((self, Close::SubprotocolNotAcceptable))
+    }
+
+    /// Lets the client in, or says why not.
+    pub(super) async fn open(mut self) -> Opened<L> {
+        // What is said of a client before it is known says which it is. Not for longer: a span is not
+        // for free, and most connections have nothing to say.
+        let id = self.client.id.simple();
+        let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
+        let Admitted {
+            session,
+            registered,
+            ack,
+        } = match self.handshake().instrument(span).await {
+            Ok(admitted) => admitted,
+            Err(close) => return Err((self, close)),
+        };
+        self.counted = count(&self.server.metrics, session.identity.kind());
+        self.key = session.credential.key_id();
+        self.say(&ack);
+        let life = Life {
+            session,
+            registered,
+            heartbeat: Heartbeat::new(self.server.limits.ping_interval),
+            subscriptions: Subscriptions::default(),
+            refresh: Refresh::default(),
+            rings_at: None,
+        };
+        Ok(Open {
+            connection: self,
+            life,
+        })
     }
 
     async fn end(mut self, close: Close) -> Close {
-        // Boxed, because it is not for long, and the room for it would be kept from the beginning.
-        Box::pin(self.say_goodbye(&close)).await;
+        self.say_goodbye(&close).await;
         let reason = close.name();
         let closes = &self.server.metrics.closes;
         closes.get_or_create(&ReasonLabel { reason }).inc();
@@ -134,45 +206,6 @@ impl<L: Line> Connection<L> {
             "connection ended"
         );
         close
-    }
-
-    async fn live(&mut self) -> Result<Infallible, Close> {
-        // What is said of a client before it is known says which it is. Not for longer: a span is not
-        // for free, and most connections have nothing to say.
-        let id = self.client.id.simple();
-        let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
-        let admitted = Box::pin(self.handshake().instrument(span)).await?;
-        self.counted = count(&self.server.metrics, admitted.session.identity.kind());
-        self.key = admitted.session.credential.key_id();
-        self.say(&admitted.ack);
-        self.operate(admitted).await
-    }
-
-    /// What it was rung for goes first, then newer credentials, then the client, then what has
-    /// started. Results are no part of this: whoever has one writes it. Everything that is awaited here
-    /// is cancel-safe.
-    async fn operate(&mut self, admitted: Admitted) -> Result<Infallible, Close> {
-        let mut life = Life {
-            session: admitted.session,
-            registered: admitted.registered,
-            heartbeat: Heartbeat::new(self.server.limits.ping_interval),
-            subscriptions: Subscriptions::default(),
-            refresh: Refresh::default(),
-            rings_at: None,
-        };
-        self.look_around(&mut life)?;
-        loop {
-            let outbox = &self.outbox;
-            tokio::select! {
-                biased;
-                () = poll_fn(|context| outbox.poll_rung(context)) => self.look_around(&mut life)?,
-                newer = life.refresh.checked() => self.on_refreshed(newer, &mut life)?,
-                heard = hear(&mut self.socket, &self.outbox) => self.on_heard(heard?, &mut life)?,
-                started = life.subscriptions.started() => self.on_started(started, &mut life.subscriptions),
-            }
-            life.registered
-                .set_subscriptions(life.subscriptions.count());
-        }
     }
 
     /// Looks at everything that may have been rung for: the drain, the end of the credentials and who
@@ -390,6 +423,30 @@ impl<L: Line> Connection<L> {
         // Over the limit the socket is dropped: the client has had its chance.
         let _ = timeout(CLOSE_WAIT, goodbye).await;
         self.outbox.shut();
+    }
+}
+
+impl<L: Line> Open<L> {
+    /// What it was rung for goes first, then newer credentials, then the client, then what has
+    /// started. Results are no part of this: whoever has one writes it. Everything that is awaited here
+    /// is cancel-safe.
+    async fn operate(&mut self) -> Result<Infallible, Close> {
+        let Open { connection, life } = self;
+        connection.look_around(life)?;
+        loop {
+            let outbox = &connection.outbox;
+            tokio::select! {
+                biased;
+                () = poll_fn(|context| outbox.poll_rung(context)) => connection.look_around(life)?,
+                newer = life.refresh.checked() => connection.on_refreshed(newer, life)?,
+                heard = hear(&mut connection.socket, outbox) => connection.on_heard(heard?, life)?,
+                started = life.subscriptions.started() => {
+                    connection.on_started(started, &mut life.subscriptions);
+                }
+            }
+            life.registered
+                .set_subscriptions(life.subscriptions.count());
+        }
     }
 }
 

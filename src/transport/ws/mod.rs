@@ -27,12 +27,14 @@ use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::connection::{Opened, live};
 use self::socket::Line;
 use self::upgrade::{Gone, Upgraded};
-use super::address::{Addresses, OverLimit};
+use super::address::{Addresses, Counted, OverLimit};
 use crate::metrics::ReasonLabel;
 
 /// Takes upgrades, up to a limit.
@@ -42,6 +44,14 @@ pub struct Upgrades {
     addresses: Addresses,
     /// Waits for connections that are ending when the process stops.
     open: TaskTracker,
+}
+
+/// A connection's place among all that there may be: each is counted out when it ends.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _of_address: Option<Counted>,
+    /// The process waits for it when it stops.
+    _open: TaskTrackerToken,
 }
 
 /// After how long somebody may be let in who is not now.
@@ -83,22 +93,28 @@ impl Upgrades {
         let is_acceptable = upgrade.offers(SUBPROTOCOL);
         let (response, upgraded) = upgrade.accept(is_acceptable.then_some(SUBPROTOCOL));
         let server = self.server.clone();
-        let counted = (permit, of_address, self.open.token());
-        tokio::spawn(async move {
-            let _counted = counted;
+        let place = Place {
+            _permit: permit,
+            _of_address: of_address,
+            _open: self.open.token(),
+        };
+        tokio::spawn(live(async move {
             match upgraded.await {
                 Ok(Upgraded::Tcp(stream, read)) => {
                     let connection = Connection::over_tcp(stream, &read, server, client);
-                    live(connection, is_acceptable).await;
+                    // What was read is not kept: it is a part of a buffer for requests.
+                    drop(read);
+                    open(connection.at(place), is_acceptable).await
                 }
                 Ok(Upgraded::Other(pipe)) => {
                     let connection = Connection::over(pipe, server, client);
-                    Box::pin(live(connection, is_acceptable)).await;
+                    tokio::spawn(live(open(connection.at(place), is_acceptable)));
+                    None
                 }
                 // Before it was answered: it was no connection.
-                Err(Gone) => {}
+                Err(Gone) => None,
             }
-        });
+        }));
         response
     }
 
@@ -137,10 +153,27 @@ impl Upgrades {
     }
 }
 
-async fn live<L: Line>(connection: Connection<L>, is_acceptable: bool) {
-    if is_acceptable {
-        connection.run().await;
+async fn open<L: Line>(connection: Connection<L>, is_acceptable: bool) -> Option<Opened<L>> {
+    Some(if is_acceptable {
+        connection.open().await
     } else {
-        connection.refuse().await;
+        connection.refuse()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connection::Open;
+    use super::socket::Direct;
+    use super::*;
+
+    /// What one connection that waits costs, beside its outbox and what the registry and the hub know
+    /// of it. There may be a million of them.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let task = size_of_val(&live::<Direct>(async { None }));
+        let open = size_of::<Open<Direct>>();
+        assert!(open <= 448, "{open} bytes");
+        assert!(task <= 640, "{task} bytes");
     }
 }
