@@ -74,10 +74,6 @@ impl Reader {
     ///
     /// What the other end sent is no message, or too big a one. This is told as soon as a header tells
     /// it; that a fragmented text is not UTF-8, at its end.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator has no place for the input"
-    )]
     pub fn next<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Message<'a>>, Error> {
         while !input.is_empty() {
             let Some((header, taken)) = self.header(input)? else {
@@ -184,7 +180,7 @@ impl Reader {
         };
         let cut = std::mem::take(&mut partial.cut);
         let whole = if opcode.is_control() {
-            Some((opcode, with(cut, piece)))
+            Some((opcode, control_payload(cut, piece)))
         } else if is_final && partial.message.is_none() {
             Some((opcode, Cow::Borrowed(piece)))
         } else {
@@ -233,7 +229,7 @@ impl Partial {
 }
 
 /// The payload of a control frame, of which this is the last piece.
-fn with(cut: Cut, piece: &[u8]) -> Cow<'_, [u8]> {
+fn control_payload(cut: Cut, piece: &[u8]) -> Cow<'_, [u8]> {
     match cut {
         Cut::Payload { mut control, .. } => {
             control.extend_from_slice(piece);
