@@ -5,6 +5,7 @@
 //! spelled as Blink's back end publishes them.
 
 use std::fmt;
+use std::num::NonZeroI32;
 use std::sync::Arc;
 
 /// The typed name of one stream of events.
@@ -161,13 +162,13 @@ impl fmt::Display for AccountId {
 
 /// The id of a user of a reward program: above 0 and below 2147483647, as its events have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(i32);
+pub struct UserId(NonZeroI32);
 
 impl UserId {
     /// The id with this number, if it is in range.
     pub fn of_number(number: i64) -> Option<Self> {
-        let id = i32::try_from(number).ok()?;
-        (0 < id && id < i32::MAX).then_some(UserId(id))
+        let id = NonZeroI32::new(i32::try_from(number).ok()?)?;
+        (id.is_positive() && id < NonZeroI32::MAX).then_some(UserId(id))
     }
 
     /// Reads decimal digits, without a sign.
@@ -187,7 +188,7 @@ impl UserId {
 
     /// The number.
     pub fn get(self) -> i32 {
-        self.0
+        self.0.get()
     }
 }
 
