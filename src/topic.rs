@@ -211,7 +211,9 @@ impl PaymentHash {
 
     /// Reads the one spelling that [`fmt::Display`] prints.
     fn of_canonical(text: &str) -> Option<Self> {
-        Self::parse(text).filter(|hash| &*hash.0 == text)
+        let is_canonical = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let well_formed = text.len() == 64 && text.bytes().all(is_canonical);
+        well_formed.then(|| PaymentHash(text.into()))
     }
 
     /// 64 lower-case hexadecimal digits.
@@ -287,6 +289,13 @@ mod tests {
         ] {
             assert_eq!(Topic::of_channel(channel), None, "{channel}");
         }
+    }
+
+    #[test]
+    fn a_topic_is_small() {
+        // There are some of it for every account that somebody listens to.
+        assert!(size_of::<Topic>() <= 24, "{}", size_of::<Topic>());
+        assert_eq!(size_of::<Option<UserId>>(), 4);
     }
 
     proptest! {
