@@ -5,6 +5,7 @@
 //! spelled as Blink's back end publishes them.
 
 use std::fmt;
+use std::num::NonZeroI32;
 use std::sync::Arc;
 
 /// The typed name of one stream of events.
@@ -161,13 +162,13 @@ impl fmt::Display for AccountId {
 
 /// The id of a user of a reward program: above 0 and below 2147483647, as its events have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(i32);
+pub struct UserId(NonZeroI32);
 
 impl UserId {
     /// The id with this number, if it is in range.
     pub fn of_number(number: i64) -> Option<Self> {
-        let id = i32::try_from(number).ok()?;
-        (0 < id && id < i32::MAX).then_some(UserId(id))
+        let id = NonZeroI32::new(i32::try_from(number).ok()?)?;
+        (id.is_positive() && id < NonZeroI32::MAX).then_some(UserId(id))
     }
 
     /// Reads decimal digits, without a sign.
@@ -187,7 +188,7 @@ impl UserId {
 
     /// The number.
     pub fn get(self) -> i32 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -210,7 +211,9 @@ impl PaymentHash {
 
     /// Reads the one spelling that [`fmt::Display`] prints.
     fn of_canonical(text: &str) -> Option<Self> {
-        Self::parse(text).filter(|hash| &*hash.0 == text)
+        let is_canonical = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let well_formed = text.len() == 64 && text.bytes().all(is_canonical);
+        well_formed.then(|| PaymentHash(text.into()))
     }
 
     /// 64 lower-case hexadecimal digits.
@@ -286,6 +289,13 @@ mod tests {
         ] {
             assert_eq!(Topic::of_channel(channel), None, "{channel}");
         }
+    }
+
+    #[test]
+    fn a_topic_is_small() {
+        // There are some of it for every account that somebody listens to.
+        assert!(size_of::<Topic>() <= 24, "{}", size_of::<Topic>());
+        assert_eq!(size_of::<Option<UserId>>(), 4);
     }
 
     proptest! {

@@ -20,6 +20,9 @@ mod redis;
 pub use self::memory::MemoryBus;
 pub use self::redis::RedisBus;
 
+#[doc(hidden)]
+pub use self::redis::{Replies, Reply};
+
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;

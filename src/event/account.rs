@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Cause, PriceTick, from_json, number, optional_number, timestamp};
-use crate::event::InvoiceStatus;
+use super::number::{number, optional_number};
+use super::tagged::tagged;
+use super::timestamp::timestamp;
+use super::{Cause, InvoiceStatus, PriceTick, from_json, shared};
 
 /// What happened to an account. Shared, because every rendering of it holds a part.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +31,7 @@ pub struct LnUpdate {
     pub wallet_id: String,
     pub payment_hash: String,
     pub status: InvoiceStatus,
+    #[serde(deserialize_with = "shared")]
     pub transaction: Arc<WalletTransaction>,
 }
 
@@ -42,6 +45,7 @@ pub struct IntraLedgerUpdate {
     pub amount: f64,
     #[serde(default, deserialize_with = "optional_number")]
     pub display_currency_per_sat: Option<f64>,
+    #[serde(deserialize_with = "shared")]
     pub transaction: Arc<WalletTransaction>,
 }
 
@@ -58,6 +62,7 @@ pub struct OnChainUpdate {
     /// Absent when a payment that was initiated on-chain settled intraledger.
     #[serde(default)]
     pub tx_hash: Option<String>,
+    #[serde(deserialize_with = "shared")]
     pub transaction: Arc<WalletTransaction>,
 }
 
@@ -86,7 +91,9 @@ pub struct WalletTransaction {
     pub id: String,
     #[serde(deserialize_with = "timestamp")]
     pub created_at: jiff::Timestamp,
+    #[serde(deserialize_with = "tagged")]
     pub initiation_via: InitiationVia,
+    #[serde(deserialize_with = "tagged")]
     pub settlement_via: SettlementVia,
     /// Signed, in minor units of `settlement_currency`.
     #[serde(deserialize_with = "number")]
@@ -118,11 +125,7 @@ pub struct SettlementPrice {
 
 /// How a payment was asked for.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(
-    tag = "type",
-    rename_all = "lowercase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum InitiationVia {
     IntraLedger {
         #[serde(default)]
@@ -143,11 +146,7 @@ pub enum InitiationVia {
 
 /// How a payment was settled.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(
-    tag = "type",
-    rename_all = "lowercase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum SettlementVia {
     IntraLedger {
         #[serde(default)]
@@ -189,22 +188,29 @@ impl AccountUpdate {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         enum Message<'a> {
+            #[serde(deserialize_with = "shared")]
             Invoice(Arc<LnUpdate>),
+            #[serde(deserialize_with = "shared")]
             IntraLedger(Arc<IntraLedgerUpdate>),
+            #[serde(deserialize_with = "shared")]
             Transaction(Arc<OnChainUpdate>),
+            /// Read by itself, because it must not be a list either. Prices are hardly ever told to
+            /// one account.
             #[serde(borrow)]
             Price(&'a RawValue),
             #[serde(borrow)]
             RealtimePrice(&'a RawValue),
         }
+        let tick = |json: &RawValue| {
+            let payload = from_json(json.get().as_bytes())?;
+            PriceTick::of_account(payload).map(Arc::new)
+        };
         Ok(match from_json(body)? {
             Message::Invoice(update) => AccountUpdate::Invoice(update),
             Message::IntraLedger(update) => AccountUpdate::IntraLedger(update),
             Message::Transaction(update) => AccountUpdate::Transaction(update),
-            Message::Price(json) => AccountUpdate::Price(PriceTick::of_account(json)?.into()),
-            Message::RealtimePrice(json) => {
-                AccountUpdate::RealtimePrice(PriceTick::of_account(json)?.into())
-            }
+            Message::Price(json) => AccountUpdate::Price(tick(json)?),
+            Message::RealtimePrice(json) => AccountUpdate::RealtimePrice(tick(json)?),
         })
     }
 }

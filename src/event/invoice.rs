@@ -71,8 +71,9 @@ impl InvoiceUpdate {
         if let Some(errors) = payload.errors.filter(|errors| !errors.is_empty()) {
             return Ok(InvoiceUpdate::Errors(errors));
         }
+        // In whichever case it is spelled.
         if let Some(told) = payload.payment_hash
-            && PaymentHash::parse(&told).as_ref() != Some(hash)
+            && !told.eq_ignore_ascii_case(hash.as_str())
         {
             return Err(Cause::Meaning(format!(
                 "paymentHash is {told:?}, and the channel's is {hash}"

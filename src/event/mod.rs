@@ -6,8 +6,11 @@
 
 mod account;
 mod invoice;
+mod number;
 mod price;
 mod rewards;
+mod tagged;
+mod timestamp;
 
 pub use self::account::{
     AccountUpdate, InitiationVia, IntraLedgerUpdate, LnUpdate, OnChainUpdate, SettlementPrice,
@@ -135,10 +138,16 @@ impl Event {
 }
 
 /// Reads JSON, and names the place of an error: `transaction.settlementAmount: …`.
+///
+/// The place is kept track of when there is an error to place, in a second reading: what is well
+/// formed is read as fast as it can be.
 fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Cause> {
     // serde would take a list for an object without the names of its keys.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Cause::Meaning("a list, not an object".to_owned()));
+    }
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)?;
@@ -148,51 +157,13 @@ fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Cause> {
     }
 }
 
-/// A number, or the decimal string that a big integer becomes on the bus.
-fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a number, or a number in a string")]
-    enum Number {
-        Number(f64),
-        Text(String),
-    }
-    let number = match Number::deserialize(deserializer)? {
-        Number::Number(number) => Some(number),
-        Number::Text(text) => text.trim().parse::<f64>().ok(),
-    };
-    number
-        .filter(|number| number.is_finite())
-        .ok_or_else(|| serde::de::Error::custom("not a number"))
-}
-
-/// The same for a key that may be absent or null.
-fn optional_number<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<f64>, D::Error> {
-    #[derive(Deserialize)]
-    struct Wrapped(#[serde(deserialize_with = "number")] f64);
-    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|Wrapped(number)| number))
-}
-
-/// A date: ISO 8601 with a zone, or Unix time in seconds.
-fn timestamp<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<jiff::Timestamp, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "a date as an ISO 8601 string or in Unix seconds"
-    )]
-    enum Date {
-        Seconds(i64),
-        Text(String),
-    }
-    match Date::deserialize(deserializer)? {
-        Date::Seconds(seconds) => {
-            jiff::Timestamp::from_second(seconds).map_err(serde::de::Error::custom)
-        }
-        Date::Text(text) => text.parse().map_err(serde::de::Error::custom),
-    }
+/// Reads what will be shared, into its place at once: serde would make it elsewhere and move it.
+fn shared<'de, D, T>(deserializer: D) -> Result<Arc<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Arc::new)
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Cause, EventError, from_json, optional_number, timestamp};
+use super::number::optional_number;
+use super::timestamp::optional_timestamp;
+use super::{Cause, EventError, from_json};
 use crate::currency::CurrencyDetails;
 use crate::price::MajorPrice;
 use crate::topic::Currency;
@@ -39,9 +41,10 @@ pub struct PriceTick {
     pub per_usd_cent: Option<MajorPrice>,
 }
 
+/// A tick as it is published.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Payload {
+pub(super) struct Payload {
     #[serde(default, deserialize_with = "optional_timestamp")]
     timestamp: Option<jiff::Timestamp>,
     #[serde(default)]
@@ -118,9 +121,8 @@ impl PriceTick {
         }))
     }
 
-    /// Reads a tick where nothing but a tick can be: inside an account's update.
-    pub(super) fn of_account(json: &serde_json::value::RawValue) -> Result<Self, Cause> {
-        let payload: Payload = from_json(json.get().as_bytes())?;
+    /// Of a payload that says itself what its currency is: inside an account's update.
+    pub(super) fn of_account(payload: Payload) -> Result<Self, Cause> {
         let currency = payload
             .display_currency
             .as_deref()
@@ -129,14 +131,6 @@ impl PriceTick {
         PriceTick::of(currency, payload)?
             .ok_or_else(|| Cause::Meaning("there is no price in it".to_owned()))
     }
-}
-
-fn optional_timestamp<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<jiff::Timestamp>, D::Error> {
-    #[derive(Deserialize)]
-    struct Wrapped(#[serde(deserialize_with = "timestamp")] jiff::Timestamp);
-    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|Wrapped(timestamp)| timestamp))
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 //! Bodies are spelled as clients are told them. `Data` is checked and then passed on as the text that
 //! was published: order of keys, spelling of numbers, escapes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::civil;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::{Cause, from_json};
 use crate::topic::UserId;
@@ -212,7 +214,11 @@ impl Shape {
 }
 
 /// The fields of a JSON object, in order, with the text of each value. A name may come twice.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
+struct Entries<'a>(SmallVec<[(FieldName<'a>, &'a RawValue); 6]>);
+
+/// Copied only if there are escapes in it.
+#[derive(Deserialize)]
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -225,7 +231,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
+                let mut entries = SmallVec::new();
                 while let Some(entry) = map.next_entry()? {
                     entries.push(entry);
                 }
@@ -246,7 +252,7 @@ fn check(data: &str, fields: &[Field], user: UserId) -> Result<(), Cause> {
             Field::Optional(name, shape) => (name, shape, false),
         };
         let mut is_there = false;
-        for (_, value) in entries.iter().filter(|(other, _)| other == name) {
+        for (_, value) in entries.iter().filter(|(FieldName(other), _)| other == name) {
             is_there = true;
             if value.get() == "null" && !is_required {
                 continue;
@@ -270,10 +276,17 @@ fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Cause> {
 
 /// The id of a user: an integer, or a decimal string.
 fn user_id(value: &RawValue) -> Option<UserId> {
-    match serde_json::from_str::<String>(value.get()) {
-        Ok(text) => UserId::parse(&text),
-        Err(_) => UserId::parse(value.get()),
+    match text_of(value) {
+        Some(text) => UserId::parse(&text?),
+        None => UserId::parse(value.get()),
     }
+}
+
+/// The text that a value is, if it is one; `None` in it for one that is no Unicode.
+fn text_of(value: &RawValue) -> Option<Option<String>> {
+    let json = value.get();
+    json.starts_with('"')
+        .then(|| serde_json::from_str(json).ok())
 }
 
 fn is_of(user: UserId, value: &RawValue) -> bool {
@@ -282,9 +295,9 @@ fn is_of(user: UserId, value: &RawValue) -> bool {
 
 /// Whether anybody could read this as the id of another user: `124.0` or `" 124"` too.
 fn is_of_another(user: UserId, value: &RawValue) -> bool {
-    let number = match serde_json::from_str::<String>(value.get()) {
-        Ok(text) => text.trim().parse::<f64>().ok(),
-        Err(_) => serde_json::from_str(value.get()).ok(),
+    let number = match text_of(value) {
+        Some(text) => text.and_then(|text| text.trim().parse::<f64>().ok()),
+        None => serde_json::from_str(value.get()).ok(),
     };
     number.is_some_and(|number: f64| {
         number != f64::from(user.get()) && UserId::of_number(number as i64).is_some()

@@ -1,8 +1,8 @@
--- Counts a newcomer against the limits, over all nodes that live, and gives it its name; in one step,
--- so that of two who come at once to two nodes the second one finds the first.
+-- Counts a newcomer against the limits, over all nodes that live, and gives it its name, unless that is
+-- empty; in one step, so that of two who come at once to two nodes the second one finds the first.
 --
 -- It returns {"user"} or {"key"} for who is one too many, {"older", turn} for one that has lost its
--- name to another meanwhile, and {"in", turn}.
+-- name to another meanwhile, and {"in", turn}: turn 0 for who has no name.
 local own, lease, user, of_user, per_user, key, of_key, per_key, name, id, turn, orders, orders_for = unpack(ARGV)
 of_user, of_key, turn = tonumber(of_user), tonumber(of_key), tonumber(turn)
 
@@ -25,7 +25,9 @@ end
 if user ~= '' and of_user > tonumber(per_user) then return {'user', '0'} end
 if key ~= '' and of_key > tonumber(per_key) then return {'key', '0'} end
 
-if not turn then
+if name == '' then
+  turn = 0
+elseif not turn then
   local clock = redis.call('TIME')
   local last = tonumber(redis.call('GET', 'tidings:turn') or '0')
   turn = math.max(clock[1] * 1000000 + clock[2], last + 1, rival + 1)
@@ -37,7 +39,7 @@ end
 local counts, given = 'tidings:counts:' .. own, string.format('%.0f', turn)
 if user ~= '' and ARGV[4] ~= '0' then redis.call('HSET', counts, user, ARGV[4]) end
 if key ~= '' and ARGV[7] ~= '0' then redis.call('HSET', counts, key, ARGV[7]) end
-redis.call('HSET', counts, name, given .. ' ' .. key)
+if name ~= '' then redis.call('HSET', counts, name, given .. ' ' .. key) end
 redis.call('PEXPIRE', counts, lease)
 -- Others may have given the node up meanwhile, and it is here.
 redis.call('SADD', 'tidings:nodes', own)

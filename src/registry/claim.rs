@@ -16,7 +16,8 @@ use crate::redis_link::Unavailable;
 /// A newcomer, as `claim.lua` is told of it.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
-    pub(super) name: &'a Name,
+    /// `None` for one that nobody can come back as: it is counted.
+    pub(super) name: Option<&'a Name>,
     pub(super) id: Uuid,
     pub(super) who: Who,
     /// With the newcomer, on this node.
@@ -30,8 +31,8 @@ const CLAIMS: usize = 100;
 const CLAIM: &str = include_str!("claim.lua");
 
 impl Presence {
-    /// Counts a newcomer in all of the fleet, and gives it its name: its turn, unless there are too
-    /// many. Waits no longer than it has patience.
+    /// Counts a newcomer in all of the fleet, and gives it its name, if it has one: its turn, unless
+    /// there are too many. Waits no longer than it has patience.
     pub(super) async fn claim(
         &self,
         claim: &Claim<'_>,
@@ -55,7 +56,7 @@ impl Presence {
             words.arg(key.map_or_else(String::new, |key| Fact::Key(key).field()));
             words.arg(claim.of_key).arg(claim.limits.per_key);
             words
-                .arg(claim.name.field())
+                .arg(claim.name.map(Name::field).unwrap_or_default())
                 .arg(claim.id.to_string())
                 .arg("");
             words.arg(KEPT).arg(KEPT_MS);

@@ -41,9 +41,15 @@ impl ConnectionId {
         }
     }
 
-    /// Makes one for a client that brought none: a random UUID.
+    /// Makes one for a client that brought none, and is told it: a random UUID.
     pub fn generate() -> Self {
-        ConnectionId(Uuid::new_v4().to_string().into())
+        ConnectionId::of(Uuid::new_v4())
+    }
+
+    /// Spells the one of a connection that nobody calls anything.
+    pub(super) fn of(id: Uuid) -> Self {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        ConnectionId((&*id.hyphenated().encode_lower(&mut text)).into())
     }
 
     /// As the client spelled it.

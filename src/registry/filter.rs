@@ -85,9 +85,9 @@ impl Filter {
     }
 
     /// Whether it picks the connection with these names.
-    pub(super) fn picks(&self, id: Uuid, connection_id: &ConnectionId, who: &Who) -> bool {
+    pub(super) fn picks(&self, id: Uuid, given: Option<&ConnectionId>, who: &Who) -> bool {
         let is_called = |wanted: &ConnectionId| {
-            wanted == connection_id || Uuid::try_parse(wanted.as_str()) == Ok(id)
+            Some(wanted) == given || Uuid::try_parse(wanted.as_str()) == Ok(id)
         };
         self.account
             .is_none_or(|account| who.account == Some(account))
@@ -168,7 +168,7 @@ mod tests {
             key: None,
         };
         let picks =
-            |parameters: &[(&str, &str)]| filter(parameters).unwrap().picks(id, &phone, &who);
+            |parameters: &[(&str, &str)]| filter(parameters).unwrap().picks(id, Some(&phone), &who);
         assert!(picks(&[]));
         assert!(picks(&[
             ("account", ID),

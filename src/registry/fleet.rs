@@ -91,7 +91,7 @@ impl Fleet {
     ) -> Result<Listing, Unavailable> {
         let mut listing = Listing::default();
         self.each(node, |listed| {
-            if filter.picks(listed.id, &listed.connection_id, &listed.who) {
+            if filter.picks(listed.id, Some(&listed.connection_id), &listed.who) {
                 listing.more = listing.connections.len() == limit;
                 if !listing.more {
                     listing.connections.push(listed);

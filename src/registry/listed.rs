@@ -20,7 +20,7 @@ use crate::topic::{AccountId, UserId};
 pub struct Listed {
     /// What our log lines call it.
     pub id: Uuid,
-    /// What its client calls it.
+    /// What its client calls it; a UUID if that has no name for it.
     pub connection_id: ConnectionId,
     pub who: Who,
     pub protocol: Box<str>,
@@ -85,11 +85,12 @@ impl Who {
             key,
         }
     }
+}
 
-    pub(super) fn owner(&self) -> Option<Owner> {
-        self.user
-            .map(Owner::User)
-            .or(self.account.map(Owner::Account))
+impl Owner {
+    /// `None` for nobody in particular.
+    pub(super) fn of(account: Option<AccountId>, user: Option<UserId>) -> Option<Self> {
+        user.map(Owner::User).or(account.map(Owner::Account))
     }
 }
 

@@ -1,8 +1,8 @@
 //! A connection of this node.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,27 +11,43 @@ use uuid::Uuid;
 
 use super::connection_id::ConnectionId;
 use super::goodbye::Goodbye;
-use super::listed::{Figures, Listed, Who};
+use super::listed::{Figures, Listed, Owner, Who};
 use crate::hub::Outbox;
+use crate::topic::{AccountId, UserId};
 
 /// What is known of one connection of this node. Shared by the registry and the connection's own
 /// guard, so that its figures are told without a lock.
+///
+/// There is one for each of a million idle clients: it is as small as it can be, and what only some
+/// have is boxed.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) id: Uuid,
-    pub(super) connection_id: ConnectionId,
+    /// `None` for nobody in particular, who brought no `connection_id`.
+    known: Option<Box<Known>>,
     protocol: &'static str,
     address: IpAddr,
-    since: Timestamp,
+    /// In microseconds since 1970.
+    since: i64,
     outbox: Arc<Outbox>,
-    subscriptions: AtomicUsize,
+    subscriptions: AtomicU32,
     /// In microseconds, up to more than an hour; [`NEVER`] while no ping was answered.
     round_trip: AtomicU32,
     /// What the others of the fleet were told last: see [`Member::drifted`].
     told: AtomicU32,
-    goodbye: OnceLock<Goodbye>,
+    goodbye: OnceLock<Box<Goodbye>>,
     /// Wakes whoever awaits `goodbye`.
     sent_away: Notify,
+}
+
+/// Whose a connection is, and what its client calls it.
+#[derive(Debug)]
+struct Known {
+    account: Option<AccountId>,
+    user: Option<UserId>,
+    /// It may change, and then it does so under the lock of the registry.
+    key: Mutex<Option<Uuid>>,
+    connection_id: Option<ConnectionId>,
 }
 
 const NEVER: u32 = u32::MAX;
@@ -39,19 +55,27 @@ const NEVER: u32 = u32::MAX;
 impl Member {
     pub(super) fn new(
         id: Uuid,
-        connection_id: ConnectionId,
+        connection_id: Option<ConnectionId>,
+        who: Who,
         protocol: &'static str,
         address: IpAddr,
         outbox: Arc<Outbox>,
     ) -> Self {
+        let is_known = who != Who::default() || connection_id.is_some();
+        let known = is_known.then(|| Known {
+            account: who.account,
+            user: who.user,
+            key: Mutex::new(who.key),
+            connection_id,
+        });
         Member {
             id,
-            connection_id,
+            known: known.map(Box::new),
             protocol,
             address,
-            since: Timestamp::now(),
+            since: Timestamp::now().as_microsecond(),
             outbox,
-            subscriptions: AtomicUsize::new(0),
+            subscriptions: AtomicU32::new(0),
             round_trip: AtomicU32::new(NEVER),
             told: AtomicU32::new(0),
             goodbye: OnceLock::new(),
@@ -59,7 +83,43 @@ impl Member {
         }
     }
 
+    /// Whose it is.
+    pub(super) fn who(&self) -> Who {
+        self.known.as_ref().map_or_else(Who::default, |known| Who {
+            account: known.account,
+            user: known.user,
+            key: *known.key(),
+        })
+    }
+
+    /// The key that it is opened by from now on. Nobody in particular has none.
+    pub(super) fn set_key(&self, key: Option<Uuid>) {
+        if let Some(known) = &self.known {
+            *known.key() = key;
+        }
+    }
+
+    /// What it is called in lists: for one that its client calls nothing, what log lines call it.
+    pub(super) fn connection_id(&self) -> ConnectionId {
+        let given = self.given_id().cloned();
+        given.unwrap_or_else(|| ConnectionId::of(self.id))
+    }
+
+    /// What its client calls it, if it does.
+    pub(super) fn given_id(&self) -> Option<&ConnectionId> {
+        self.known.as_ref()?.connection_id.as_ref()
+    }
+
+    /// The name that its client could come back under, and whose it is. Nobody in particular has none,
+    /// or anybody could take anybody's place.
+    pub(super) fn called(&self) -> Option<(Owner, &ConnectionId)> {
+        let known = self.known.as_ref()?;
+        let owner = Owner::of(known.account, known.user)?;
+        Some((owner, known.connection_id.as_ref()?))
+    }
+
     pub(super) fn set_subscriptions(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.subscriptions.store(count, Ordering::Relaxed);
     }
 
@@ -75,7 +135,7 @@ impl Member {
             microseconds => Some(Duration::from_micros(microseconds.into())),
         };
         Figures {
-            subscriptions: self.subscriptions.load(Ordering::Relaxed),
+            subscriptions: self.subscriptions.load(Ordering::Relaxed) as usize,
             round_trip,
             bytes_queued: self.outbox.pending_bytes(),
         }
@@ -98,14 +158,14 @@ impl Member {
         self.told.swap(now, Ordering::Relaxed) != now
     }
 
-    pub(super) fn listed(&self, who: Who, node: &Arc<str>) -> Listed {
+    pub(super) fn listed(&self, node: &Arc<str>) -> Listed {
         Listed {
             id: self.id,
-            connection_id: self.connection_id.clone(),
-            who,
+            connection_id: self.connection_id(),
+            who: self.who(),
             protocol: self.protocol.into(),
             address: self.address,
-            since: self.since,
+            since: Timestamp::from_microsecond(self.since).unwrap_or_default(),
             figures: self.figures(),
             node: node.clone(),
         }
@@ -113,12 +173,12 @@ impl Member {
 
     /// When it was registered, by this node's clock: microseconds since 1970.
     pub(super) fn since_microseconds(&self) -> u64 {
-        u64::try_from(self.since.as_microsecond()).unwrap_or_default()
+        u64::try_from(self.since).unwrap_or_default()
     }
 
     /// Tells it to go. What it was told first stands.
     pub(super) fn send_away(&self, goodbye: Goodbye) {
-        if self.goodbye.set(goodbye).is_ok() {
+        if self.goodbye.set(goodbye.into()).is_ok() {
             self.sent_away.notify_one();
             self.outbox.ring();
         }
@@ -126,7 +186,7 @@ impl Member {
 
     /// What it was told when it was told to go.
     pub(super) fn goodbye(&self) -> Option<Goodbye> {
-        self.goodbye.get().cloned()
+        self.goodbye.get().map(|goodbye| (**goodbye).clone())
     }
 
     pub(super) fn outbox(&self) -> &Arc<Outbox> {
@@ -137,11 +197,19 @@ impl Member {
     pub(super) async fn told_to_go(&self) -> Goodbye {
         loop {
             let sent_away = self.sent_away.notified();
-            if let Some(goodbye) = self.goodbye.get() {
-                return goodbye.clone();
+            if let Some(goodbye) = self.goodbye() {
+                return goodbye;
             }
             sent_away.await;
         }
+    }
+}
+
+impl Known {
+    fn key(&self) -> MutexGuard<'_, Option<Uuid>> {
+        self.key
+            .lock()
+            .expect("nothing panics while it holds a key")
     }
 }
 
@@ -161,7 +229,14 @@ mod tests {
         });
         let outbox = Outbox::new(rules, Framing::Bare, None);
         let name = ConnectionId::generate();
-        Member::new(Uuid::new_v4(), name, "p", [127, 0, 0, 1].into(), outbox)
+        Member::new(
+            Uuid::new_v4(),
+            Some(name),
+            Who::default(),
+            "p",
+            [127, 0, 0, 1].into(),
+            outbox,
+        )
     }
 
     #[test]
@@ -180,6 +255,14 @@ mod tests {
         assert!(round_trip(30));
         assert!(!round_trip(31));
         assert!(round_trip(300));
+    }
+
+    #[test]
+    fn a_member_that_brought_nothing_fits_into_two_cache_lines() {
+        // With the counts of its `Arc`; and without the waiting, which connections no longer do.
+        let weight = size_of::<Member>() + 2 * size_of::<usize>() - size_of::<Notify>();
+        assert!(weight <= 128, "{weight}");
+        assert!(size_of::<Known>() <= 64, "{}", size_of::<Known>());
     }
 
     #[tokio::test]

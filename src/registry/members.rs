@@ -1,7 +1,8 @@
 //! The connections of this node, and how many there are of whom.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -20,28 +21,43 @@ use crate::topic::UserId;
 /// takes nobody's place.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    by_id: HashMap<Uuid, (Arc<Member>, Who)>,
-    names: HashMap<Name, Holder>,
-    users: HashMap<UserId, usize>,
-    keys: HashMap<Uuid, usize>,
+    /// A table of pointers: what is known of a connection lies where the connection keeps it, too.
+    by_id: HashSet<ById>,
+    names: HashMap<Named, Held>,
+    users: HashMap<UserId, u32>,
+    keys: HashMap<Uuid, u32>,
     /// Names that the fleet was not told of, or may have forgotten.
     late: HashSet<Name>,
     changes: Changes,
 }
 
-/// What a connection is known by in all of the fleet: one at a time has it.
+/// A member, found by its id.
+#[derive(Debug)]
+struct ById(Arc<Member>);
+
+/// A member that has a name, found by that.
+#[derive(Debug)]
+struct Named(Arc<Member>);
+
+/// What a connection is known by in all of the fleet: one at a time has it. Nobody in particular has
+/// none, nor has a client that has never said or heard what its connection is called: it cannot come
+/// back under it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     pub(super) owner: Owner,
     pub(super) connection_id: ConnectionId,
 }
 
-/// Who has a name on this node.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Holder {
-    pub(super) id: Uuid,
+/// Whatever a name can be read off: [`Named`] is found by a [`Name`] without one of its own.
+trait Called {
+    fn called(&self) -> (Owner, &ConnectionId);
+}
+
+/// How somebody on this node has a name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
     /// Its place in the order of all who ever took a name; `None` until the fleet has given it one.
-    pub(super) turn: Option<Turn>,
+    turn: Option<Turn>,
     /// The newest on another node that has taken this name.
     rival: Turn,
 }
@@ -66,7 +82,7 @@ pub(super) enum Truth {
     Nothing,
     /// Somebody has just taken the name, and tells the fleet so itself.
     UnderWay,
-    Connection(Arc<Member>, Who),
+    Connection(Arc<Member>),
     Count(usize),
     Held {
         turn: Turn,
@@ -125,15 +141,14 @@ impl Members {
     pub(super) fn enter(
         &mut self,
         member: &Arc<Member>,
-        who: Who,
         limits: &RegistryLimits,
     ) -> Result<Replaced, TooMany> {
-        let name = name(member, &who);
-        let holder = name.as_ref().and_then(|name| self.names.get(name));
-        let held = holder.and_then(|holder| self.by_id.get(&holder.id));
+        let (who, name) = (member.who(), Name::of(member));
+        let holder = name.as_ref().and_then(|name| self.holder(name));
+        let held = holder.map(|holder| holder.who());
         let replaced = Replaced {
-            of_the_same_user: held.is_some_and(|(_, held)| held.user == who.user),
-            of_the_same_key: held.is_some_and(|(_, held)| held.key == who.key),
+            of_the_same_user: held.is_some_and(|held| held.user == who.user),
+            of_the_same_key: held.is_some_and(|held| held.key == who.key),
         };
         let is_full = |count: usize, limit: usize, is_replaced: bool| {
             count.saturating_sub(usize::from(is_replaced)) >= limit
@@ -149,29 +164,29 @@ impl Members {
         if let Some(old) = holder.map(|holder| holder.id) {
             self.send_away(old, Goodbye::Replaced);
         }
-        self.by_id.insert(member.id, (member.clone(), who));
+        self.by_id.insert(ById(member.clone()));
         self.changes.add(|| Fact::Connection(member.id));
         self.count_in(&who);
-        if let Some(name) = name {
-            let holder = Holder {
-                id: member.id,
-                turn: None,
-                rival: 0,
-            };
-            self.names.insert(name, holder);
+        if name.is_some() {
+            // Whoever had it is forgotten by now, so that the table holds the newcomer.
+            self.names.insert(Named(member.clone()), Held::default());
         }
         Ok(replaced)
     }
 
     /// Forgets a connection; one that is forgotten already is no error.
     pub(super) fn leave(&mut self, id: Uuid) -> Option<Arc<Member>> {
-        let (member, who) = self.by_id.remove(&id)?;
+        let ById(member) = self.by_id.take(&id)?;
+        if is_roomy(self.by_id.len(), self.by_id.capacity()) {
+            self.by_id.shrink_to(self.by_id.len() * 2);
+        }
         self.changes.add(|| Fact::Connection(id));
-        self.count_out(&who);
-        if let Some(name) = name(&member, &who)
-            && self.names.get(&name).is_some_and(|holder| holder.id == id)
+        self.count_out(&member.who());
+        if let Some(name) = Name::of(&member)
+            && self.holder(&name).is_some_and(|holder| holder.id == id)
         {
-            self.names.remove(&name);
+            self.names.remove(&name as &dyn Called);
+            give_back(&mut self.names);
             self.late.remove(&name);
             self.changes.add(|| Fact::Name(name));
         }
@@ -189,8 +204,8 @@ impl Members {
     pub(super) fn send_away_all(&mut self, filter: &Filter, goodbye: &Goodbye) -> usize {
         let picked: Vec<_> = self
             .iter()
-            .filter(|(member, who)| filter.picks(member.id, &member.connection_id, who))
-            .map(|(member, _)| member.id)
+            .filter(|member| filter.picks(member.id, member.given_id(), &member.who()))
+            .map(|member| member.id)
             .collect();
         for id in &picked {
             self.send_away(*id, goodbye.clone());
@@ -200,37 +215,37 @@ impl Members {
 
     /// Whose a connection is from now on. The account and the user stay: only the key may change.
     pub(super) fn set_key(&mut self, id: Uuid, key: Option<Uuid>) {
-        let Some((_, who)) = self.by_id.get_mut(&id) else {
+        let Some(ById(member)) = self.by_id.get(&id) else {
             return;
         };
-        let before = *who;
-        who.key = key;
-        let now = *who;
+        let member = member.clone();
+        let before = member.who();
+        member.set_key(key);
+        let now = member.who();
         if before == now {
             return;
         }
         self.count_out(&before);
         self.count_in(&now);
         self.changes.add(|| Fact::Connection(id));
-        let member = self.by_id.get(&id).map(|(member, _)| member);
-        if let Some(name) = member.and_then(|member| name(member, &now)) {
+        if let Some(name) = Name::of(&member) {
             self.changes.add(|| Fact::Name(name));
         }
     }
 
     /// Notes the place that the fleet has given to one who took a name.
     pub(super) fn take_turn(&mut self, name: &Name, id: Uuid, turn: Turn) {
-        let Some(holder) = self.names.get_mut(name) else {
+        let Some((holder, held)) = self.held(name) else {
             // It has left meanwhile, and the fleet believes that it has come.
             return self.changes.add(|| Fact::Name(name.clone()));
         };
         // Two of one node may have been given their places in the other order: the name's is the
         // higher one, whoever of them has it.
-        let highest = holder.turn.unwrap_or_default().max(turn);
-        if holder.id == id || holder.turn.is_some() {
-            holder.turn = Some(highest);
+        let highest = held.turn.unwrap_or_default().max(turn);
+        if holder == id || held.turn.is_some() {
+            held.turn = Some(highest);
         }
-        let (holder, is_older) = (holder.id, highest < holder.rival);
+        let is_older = highest < held.rival;
         if holder != id || highest != turn {
             self.changes.add(|| Fact::Name(name.clone()));
         }
@@ -241,38 +256,50 @@ impl Members {
 
     /// Another node's connection has taken a name: ours goes, unless it took it later.
     pub(super) fn give_way(&mut self, name: &Name, id: Uuid, turn: Turn) {
-        let Some(holder) = self.names.get_mut(name) else {
+        let Some((holder, held)) = self.held(name) else {
             return;
         };
-        if holder.id == id {
+        if holder == id {
             return;
         }
-        holder.rival = holder.rival.max(turn);
-        let is_older = holder.turn.is_some_and(|own| own < turn);
-        let holder = holder.id;
+        held.rival = held.rival.max(turn);
+        let is_older = held.turn.is_some_and(|own| own < turn);
         if is_older {
             self.send_away(holder, Goodbye::Replaced);
         }
     }
 
+    /// Who has a name on this node.
+    fn holder(&self, name: &Name) -> Option<&Arc<Member>> {
+        let held = self.names.get_key_value(name as &dyn Called);
+        held.map(|(Named(member), _)| member)
+    }
+
+    /// The id of who has a name on this node, and how.
+    fn held(&mut self, name: &Name) -> Option<(Uuid, &mut Held)> {
+        let holder = self.holder(name)?.id;
+        let held = self.names.get_mut(name as &dyn Called)?;
+        Some((holder, held))
+    }
+
     /// How many there are of a user.
     pub(super) fn of_user(&self, user: UserId) -> usize {
-        self.users.get(&user).copied().unwrap_or_default()
+        count_of(&self.users, &user)
     }
 
     /// How many there are with a key.
     pub(super) fn of_key(&self, key: Uuid) -> usize {
-        self.keys.get(&key).copied().unwrap_or_default()
+        count_of(&self.keys, &key)
     }
 
     /// Each of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(Arc<Member>, Who)> {
-        self.by_id.values()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.by_id.iter().map(|ById(member)| member)
     }
 
     /// Says that the fleet could not be told that a name was taken.
     pub(super) fn tell_later(&mut self, name: Name) {
-        if self.names.contains_key(&name) {
+        if self.holder(&name).is_some() {
             self.late.insert(name);
         }
     }
@@ -282,12 +309,11 @@ impl Members {
         let names: Vec<_> = self.late.iter().take(count).cloned().collect();
         let late = names.into_iter().filter_map(|name| {
             self.late.remove(&name);
-            let holder = self.names.get(&name)?;
-            let (member, who) = self.by_id.get(&holder.id)?;
+            let (Named(member), held) = self.names.get_key_value(&name as &dyn Called)?;
             Some(Late {
-                id: holder.id,
-                key: who.key,
-                turn: holder.turn.unwrap_or_else(|| member.since_microseconds()),
+                id: member.id,
+                key: member.who().key,
+                turn: held.turn.unwrap_or_else(|| member.since_microseconds()),
                 name,
             })
         });
@@ -302,22 +328,24 @@ impl Members {
         };
         match fact {
             Fact::Connection(id) => match self.by_id.get(id) {
-                Some((member, who)) => Truth::Connection(member.clone(), *who),
+                Some(ById(member)) => Truth::Connection(member.clone()),
                 None => Truth::Nothing,
             },
             Fact::User(user) => count(self.of_user(*user)),
             Fact::Key(key) => count(self.of_key(*key)),
-            Fact::Name(name) => {
-                let holder = self.names.get(name);
-                let held = holder.and_then(|holder| {
-                    let (_, who) = self.by_id.get(&holder.id)?;
-                    Some(match holder.turn {
-                        Some(turn) => Truth::Held { turn, key: who.key },
-                        None => Truth::UnderWay,
-                    })
-                });
-                held.unwrap_or(Truth::Nothing)
-            }
+            Fact::Name(name) => match self.names.get_key_value(name as &dyn Called) {
+                Some((_, Held { turn: None, .. })) => Truth::UnderWay,
+                Some((
+                    Named(member),
+                    Held {
+                        turn: Some(turn), ..
+                    },
+                )) => Truth::Held {
+                    turn: *turn,
+                    key: member.who().key,
+                },
+                None => Truth::Nothing,
+            },
         }
     }
 
@@ -337,7 +365,11 @@ impl Members {
         } else {
             self.start_over();
         }
-        self.late.extend(self.names.keys().cloned());
+        let names = self
+            .names
+            .keys()
+            .filter_map(|Named(member)| Name::of(member));
+        self.late.extend(names);
     }
 
     /// Says that what the fleet knows is to be thrown away and told anew.
@@ -389,10 +421,11 @@ impl Members {
 
     /// All that there is to tell, from now on each by itself.
     pub(super) fn take_all(&mut self) {
-        let connections = self.by_id.keys().copied().map(Fact::Connection);
+        let connections = self.iter().map(|member| Fact::Connection(member.id));
         let users = self.users.keys().copied().map(Fact::User);
         let keys = self.keys.keys().copied().map(Fact::Key);
-        let names = self.names.keys().cloned().map(Fact::Name);
+        let names = self.names.keys();
+        let names = names.filter_map(|Named(member)| Name::of(member).map(Fact::Name));
         let facts: HashSet<_> = connections.chain(users).chain(keys).chain(names).collect();
         let room = CHANGES.max(facts.len() * 2);
         self.changes = Changes::Some { facts, room };
@@ -433,21 +466,108 @@ impl Changes {
     }
 }
 
-/// The name of a connection; nobody's has none, or anybody could take anybody's place.
-pub(super) fn name(member: &Member, who: &Who) -> Option<Name> {
-    Some(Name {
-        owner: who.owner()?,
-        connection_id: member.connection_id.clone(),
-    })
+impl Name {
+    /// The name of a connection, if it has one.
+    pub(super) fn of(member: &Member) -> Option<Self> {
+        let (owner, connection_id) = member.called()?;
+        Some(Name {
+            owner,
+            connection_id: connection_id.clone(),
+        })
+    }
 }
 
-fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+impl Called for Name {
+    fn called(&self) -> (Owner, &ConnectionId) {
+        (self.owner, &self.connection_id)
+    }
+}
+
+impl Called for Named {
+    fn called(&self) -> (Owner, &ConnectionId) {
+        let called = self.0.called();
+        called.expect("only who has a name is put among the names")
+    }
+}
+
+impl Hash for dyn Called + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.called().hash(state);
+    }
+}
+
+impl PartialEq for dyn Called + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.called() == other.called()
+    }
+}
+
+impl Eq for dyn Called + '_ {}
+
+impl<'a> Borrow<dyn Called + 'a> for Named {
+    fn borrow(&self) -> &(dyn Called + 'a) {
+        self
+    }
+}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.called().hash(state);
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.called() == other.called()
+    }
+}
+
+impl Eq for Named {}
+
+impl Borrow<Uuid> for ById {
+    fn borrow(&self) -> &Uuid {
+        &self.0.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+fn count_of<K: Hash + Eq>(counts: &HashMap<K, u32>, key: &K) -> usize {
+    counts.get(key).copied().unwrap_or_default() as usize
+}
+
+fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: K) {
     if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {
             counts.remove(&key);
+            give_back(counts);
         }
     }
+}
+
+/// Gives back the memory of those who have left.
+fn give_back<K: Hash + Eq, V>(table: &mut HashMap<K, V>) {
+    if is_roomy(table.len(), table.capacity()) {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
+/// Whether a table has room for many more than are in it: rarely enough that who leaves does not wait.
+fn is_roomy(len: usize, capacity: usize) -> bool {
+    capacity > 1024 && len < capacity / 4
 }
 
 #[cfg(test)]
@@ -485,7 +605,8 @@ mod tests {
         let address = [127, 0, 0, 1].into();
         Arc::new(Member::new(
             Uuid::new_v4(),
-            connection_id,
+            Some(connection_id),
+            who,
             "p",
             address,
             outbox,
@@ -494,13 +615,13 @@ mod tests {
 
     fn enter(members: &mut Members) -> (Arc<Member>, Name) {
         let member = phone();
-        members.enter(&member, who(), &LIMITS).unwrap();
-        let name = name(&member, &who()).unwrap();
+        members.enter(&member, &LIMITS).unwrap();
+        let name = Name::of(&member).unwrap();
         (member, name)
     }
 
     fn stays(member: &Member) -> bool {
-        member.told_to_go().now_or_never().is_none()
+        member.goodbye().is_none()
     }
 
     #[test]
@@ -512,7 +633,7 @@ mod tests {
                 user: UserId::of_number(number.into()),
                 key: Some(Uuid::from_u128(number.into())),
             };
-            members.enter(&phone(), who, &LIMITS).unwrap();
+            members.enter(&phone_of(who), &LIMITS).unwrap();
             members.take_changes(10).expect("each was told at once");
         }
         members.doubt_counts();
@@ -574,6 +695,64 @@ mod tests {
         members.take_turn(&name, older.id, 7);
         members.give_way(&name, Uuid::new_v4(), 6);
         assert!(stays(&newer));
+    }
+
+    #[test]
+    fn who_cannot_come_back_under_a_name_takes_nobodys_place() {
+        let mut members = Members::of_a_fleet();
+        let nameless = || {
+            let outbox = phone().outbox().clone();
+            let address = [127, 0, 0, 1].into();
+            Arc::new(Member::new(
+                Uuid::new_v4(),
+                None,
+                who(),
+                "p",
+                address,
+                outbox,
+            ))
+        };
+        let (first, second) = (nameless(), nameless());
+        for member in [&first, &second] {
+            members.enter(member, &LIMITS).unwrap();
+            assert!(Name::of(member).is_none());
+        }
+        assert!(stays(&first) && stays(&second));
+        assert!(members.names.is_empty());
+        assert_eq!(members.of_user(who().user.unwrap()), 2, "they are counted");
+        assert_eq!(
+            members.enter(&nameless(), &LIMITS).unwrap_err(),
+            TooMany::User
+        );
+        members.leave(first.id);
+        assert_eq!(members.iter().count(), 1);
+    }
+
+    #[test]
+    fn the_room_of_many_is_given_back_when_most_have_left() {
+        let mut members = Members::default();
+        let all: Vec<_> = (1..=10_000)
+            .map(|number| {
+                let who = Who {
+                    user: UserId::of_number(number),
+                    ..Who::default()
+                };
+                let member = phone_of(who);
+                members.enter(&member, &LIMITS).unwrap();
+                member
+            })
+            .collect();
+        let room = |members: &Members| {
+            let Members { by_id, names, .. } = members;
+            by_id.capacity() + names.capacity() + members.users.capacity()
+        };
+        assert!(room(&members) >= 30_000);
+        for member in &all[100..] {
+            members.leave(member.id);
+        }
+        assert!(room(&members) < 6_000, "{}", room(&members));
+        assert_eq!(members.iter().count(), 100);
+        assert!(all[..100].iter().all(|member| stays(member)));
     }
 
     #[test]

@@ -75,8 +75,9 @@ pub struct RegistryLimits {
 pub struct Newcomer {
     /// What log lines call it.
     pub id: Uuid,
-    /// What its client calls it.
-    pub connection_id: ConnectionId,
+    /// What its client calls it; `None` if the client has no name for it and is told none, so that
+    /// it cannot come back under it.
+    pub connection_id: Option<ConnectionId>,
     pub identity: Identity,
     /// The id of the API key that opened it.
     pub key: Option<Uuid>,
@@ -164,18 +165,21 @@ impl Registry {
         let member = Arc::new(Member::new(
             newcomer.id,
             newcomer.connection_id,
+            who,
             newcomer.protocol,
             newcomer.address,
             newcomer.outbox,
         ));
-        let replaced = self.members().enter(&member, who, &self.limits)?;
+        let replaced = self.members().enter(&member, &self.limits)?;
         // From here on whatever happens, being cancelled too, takes it out again.
         let registered = Registered {
             registry: self.clone(),
             member,
         };
-        if let (Some(presence), Some(name)) =
-            (&self.presence, members::name(&registered.member, &who))
+        let name = Name::of(&registered.member);
+        let is_counted = who.user.is_some() || who.key.is_some();
+        if let Some(presence) = &self.presence
+            && (is_counted || name.is_some())
         {
             // Who takes a place that is counted already is not one more.
             let unless = |is_replaced, limit| if is_replaced { NO_LIMIT } else { limit };
@@ -183,7 +187,7 @@ impl Registry {
                 per_user: unless(replaced.of_the_same_user, self.limits.per_user),
                 per_key: unless(replaced.of_the_same_key, self.limits.per_key),
             };
-            self.claim(presence, &name, &registered, who, limits)
+            self.claim(presence, name.as_ref(), &registered, who, limits)
                 .await?;
         }
         Ok(registered)
@@ -192,7 +196,7 @@ impl Registry {
     async fn claim(
         &self,
         presence: &Presence,
-        name: &Name,
+        name: Option<&Name>,
         registered: &Registered,
         who: Who,
         limits: RegistryLimits,
@@ -211,10 +215,17 @@ impl Registry {
         let turn = presence.claim(&claim).await;
         let mut members = self.members();
         match turn {
-            Ok(turn) => members.take_turn(name, registered.member.id, turn?),
+            Ok(turn) => {
+                let turn = turn?;
+                if let Some(name) = name {
+                    members.take_turn(name, registered.member.id, turn);
+                }
+            }
             Err(unavailable) => {
                 tracing::debug!(error = %unavailable, "connections are counted on this node alone");
-                members.tell_later(name.clone());
+                if let Some(name) = name {
+                    members.tell_later(name.clone());
+                }
             }
         }
         // Somebody came or went meanwhile, and the fleet may have been told in the other order.
@@ -238,9 +249,9 @@ impl Registry {
         let mut connections: Vec<_> = self
             .members()
             .iter()
-            .filter(|(member, who)| filter.picks(member.id, &member.connection_id, who))
+            .filter(|member| filter.picks(member.id, member.given_id(), &member.who()))
             .take(limit.saturating_add(1))
-            .map(|(member, who)| member.listed(*who, &self.node))
+            .map(|member| member.listed(&self.node))
             .collect();
         let room = limit.saturating_sub(connections.len());
         let mut more = connections.len() > limit;
@@ -315,8 +326,8 @@ impl Registry {
         let outboxes: Vec<_> = self
             .members()
             .iter()
-            .filter(|(_, who)| whom(who))
-            .map(|(member, _)| member.outbox().clone())
+            .filter(|member| whom(&member.who()))
+            .map(|member| member.outbox().clone())
             .collect();
         outboxes.iter().for_each(|outbox| outbox.ring());
     }
@@ -332,9 +343,9 @@ impl Registry {
 const NO_LIMIT: usize = u32::MAX as usize;
 
 impl Registered {
-    /// What the client calls this connection.
-    pub fn connection_id(&self) -> &ConnectionId {
-        &self.member.connection_id
+    /// What the client calls this connection, or could, if it was registered with such a name.
+    pub fn connection_id(&self) -> Option<&ConnectionId> {
+        self.member.given_id()
     }
 
     /// Why the connection is to end, if it is. Its outbox is rung when that changes.

@@ -242,8 +242,8 @@ impl Presence {
                     words.hdel(hash, fact.field()).ignore();
                     continue;
                 }
-                Truth::Connection(member, who) => {
-                    let listed = member.listed(who, &self.name);
+                Truth::Connection(member) => {
+                    let listed = member.listed(&self.name);
                     serde_json::to_string(&listed).expect("connections are JSON")
                 }
                 Truth::Count(count) => count.to_string(),
@@ -265,10 +265,7 @@ impl Presence {
     async fn sweep(&self, members: &Mutex<Members>) {
         loop {
             sleep(SWEEP).await;
-            let all: Vec<_> = locked(members)
-                .iter()
-                .map(|(member, _)| member.clone())
-                .collect();
+            let all: Vec<_> = locked(members).iter().cloned().collect();
             for some in all.chunks(LOOKS) {
                 let drifted: Vec<_> = some
                     .iter()

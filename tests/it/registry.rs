@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tidings::auth::{Identity, Scopes};
 use tidings::hub::{Framing, Outbox, OutboxLimits, OutboxRules};
@@ -104,7 +103,7 @@ fn newcomer(identity: Identity, key: Option<Uuid>, name: &str) -> Newcomer {
     };
     Newcomer {
         id: Uuid::new_v4(),
-        connection_id: ConnectionId::parse(name).unwrap(),
+        connection_id: ConnectionId::parse(name).ok(),
         identity,
         key,
         protocol: "graphql-transport-ws",
@@ -133,13 +132,12 @@ fn everybody() -> Filter {
 }
 
 async fn goodbye(registered: &Registered) -> Goodbye {
-    tokio::time::timeout(Duration::from_secs(20), registered.told_to_go())
-        .await
-        .expect("it is told to go")
+    until("it is told to go", async || registered.goodbye().is_some()).await;
+    registered.goodbye().unwrap()
 }
 
 fn stays(registered: &Registered) -> bool {
-    registered.told_to_go().now_or_never().is_none()
+    registered.goodbye().is_none()
 }
 
 /// Waits until orders that were given before have been carried out on this node.
@@ -408,6 +406,44 @@ async fn limits_are_those_of_the_fleet_and_what_is_given_up_is_free_again() {
     })
     .await;
     join(&a.registry, user(2), "another").await;
+}
+
+#[tokio::test]
+async fn who_has_no_name_for_its_connection_is_counted_and_listed_by_its_id() {
+    let redis = RedisServer::start().await;
+    let (a, b) = (Node::start(&redis, "a"), Node::start(&redis, "b"));
+    let key = Uuid::new_v4();
+    let nameless = || newcomer(account(7), Some(key), "");
+    let mut all = Vec::new();
+    for registry in [&a.registry, &b.registry, &b.registry] {
+        all.push(registry.register(nameless()).await.unwrap());
+    }
+    for node in [&a, &b] {
+        assert_eq!(refused(&node.registry, nameless()).await, TooMany::Key);
+    }
+    assert!(all.iter().all(stays));
+    assert!(all.iter().all(|one| one.connection_id().is_none()));
+
+    let of_key = filter("key", &key.to_string());
+    until("all are listed", async || {
+        a.lists(&of_key).await.len() == 3 && b.lists(&of_key).await.len() == 3
+    })
+    .await;
+    let listed = b.registry.list(&of_key, 10).await.listing.connections;
+    for one in &listed {
+        assert_eq!(one.connection_id.as_str(), one.id.to_string());
+        let found = filter("connection", &one.id.simple().to_string());
+        assert_eq!(
+            a.registry.list(&found, 10).await.listing.connections.len(),
+            1
+        );
+    }
+
+    drop(all.pop());
+    until("there is room again", async || {
+        a.registry.register(nameless()).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test]

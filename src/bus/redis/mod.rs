@@ -13,6 +13,7 @@
 //! everybody sees, like any other.
 
 mod pulse;
+mod resp;
 mod subscriber;
 mod watchlist;
 
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use redis::cmd;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
@@ -28,9 +30,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
+#[doc(hidden)]
+pub use self::resp::{Replies, Reply};
+
 use self::pulse::{Beat, Pulse};
 use self::subscriber::{Doubt, Heard, Subscriber};
-use self::watchlist::Watchlist;
+use self::watchlist::{Batch, Watchlist};
 use super::{Away, Inbox, Message, inbox};
 use crate::redis_link::{Backoff, RedisConfig, RedisLink};
 use crate::topic::Topic;
@@ -110,7 +115,7 @@ impl RedisBus {
     pub(super) fn release(&self, topic: &Topic) {
         if !matches!(topic, Topic::Invoice(_)) {
             let mut state = self.watching.state();
-            state.watchlist.release(&topic.channel());
+            state.watchlist.release(&Channel::Topic(topic.clone()));
             self.watching.changed.notify_one();
         }
     }
@@ -129,9 +134,17 @@ struct Watching {
     canary: String,
 }
 
+/// A channel that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Channel {
+    Topic(Topic),
+    /// The one that no other process knows.
+    Canary,
+}
+
 struct State {
     standing: Standing,
-    watchlist: Watchlist,
+    watchlist: Watchlist<Channel>,
     /// Counts connections, so that a doubt about one is none about the next.
     connection: u64,
     doubted: bool,
@@ -149,7 +162,7 @@ impl Watching {
     fn new(canary: String) -> Self {
         let mut watchlist = Watchlist::default();
         // The canary is watched like any channel, and always.
-        watchlist.watch(&canary);
+        watchlist.watch(&Channel::Canary);
         let state = State {
             standing: Standing::Starting,
             watchlist,
@@ -166,11 +179,27 @@ impl Watching {
     /// The channel that is watched when the topic is. For an invoice it is the canary's: the
     /// pattern of all invoices is the first thing that a connection asks for, and Redis answers in
     /// order.
-    fn channel(&self, topic: &Topic) -> String {
+    fn channel(&self, topic: &Topic) -> Channel {
         match topic {
-            Topic::Invoice(_) => self.canary.clone(),
-            _ => topic.channel(),
+            Topic::Invoice(_) => Channel::Canary,
+            topic => Channel::Topic(topic.clone()),
         }
+    }
+
+    /// The channel with this name, if it is one of those that are watched here.
+    fn named(&self, name: &str) -> Option<Channel> {
+        match Topic::of_channel(name) {
+            Some(topic) => Some(Channel::Topic(topic)),
+            None => (name == self.canary).then_some(Channel::Canary),
+        }
+    }
+
+    fn names(&self, channels: &[Channel]) -> Vec<String> {
+        let name = |channel: &Channel| match channel {
+            Channel::Topic(topic) => topic.channel(),
+            Channel::Canary => self.canary.clone(),
+        };
+        channels.iter().map(name).collect()
     }
 
     fn doubt(&self, connection: u64) {
@@ -215,8 +244,9 @@ impl Supervisor {
 
     /// Connects, and listens until there is a doubt.
     ///
-    /// What Redis says goes first: silence is judged only when nothing is left to read. What is to
-    /// be asked waits for one message at most, because it is asked before every wait.
+    /// What Redis says goes first: silence is judged only when nothing is left to read. All that was read
+    /// is handed over before anything is waited for. What is to be asked waits for what was read at
+    /// once at most, because it is asked before every wait.
     async fn listen(&self, backoff: &mut Backoff) -> Result<std::convert::Infallible, Doubt> {
         let address = self.link.address();
         let patience = self.config.reply_timeout;
@@ -224,13 +254,22 @@ impl Supervisor {
         self.watching.state().watchlist.connected();
         let mut pulse = Pulse::new(&self.config);
         let mut canaries = JoinSet::new();
+        // The lock of the watchlist is taken when there is something to see, not for each message.
+        let mut has_changed = true;
         loop {
-            self.ask(&mut subscriber).await?;
-            self.restore_if_settled(backoff).await;
+            while let Some(heard) = subscriber.heard()? {
+                has_changed |= matches!(heard, Heard::Confirmed { .. });
+                self.hear(heard, &mut pulse).await;
+            }
+            has_changed |= self.watching.changed.notified().now_or_never().is_some();
+            if std::mem::take(&mut has_changed) {
+                self.ask(&mut subscriber).await?;
+                self.restore_if_settled(backoff).await;
+            }
             tokio::select! {
                 biased;
-                heard = subscriber.next() => self.hear(heard?, &mut pulse).await,
-                () = self.watching.changed.notified() => {}
+                read = subscriber.read() => read?,
+                () = self.watching.changed.notified() => has_changed = true,
                 Some(Ok(outcome)) = canaries.join_next() => pulse.canary_published(&outcome),
                 beat = pulse.next() => match beat {
                     Beat::Ping => subscriber.ping().await?,
@@ -246,7 +285,8 @@ impl Supervisor {
         }
     }
 
-    /// Asks Redis for what has changed on the watchlist.
+    /// Asks Redis for what has changed on the watchlist: first what is given up, so that a channel that
+    /// is confirmed says that those released before it are gone.
     async fn ask(&self, subscriber: &mut Subscriber) -> Result<(), Doubt> {
         loop {
             let batch = {
@@ -256,9 +296,16 @@ impl Supervisor {
                 }
                 state.watchlist.ask(self.config.resubscribe_batch.get())
             };
-            match batch {
-                Some(batch) => subscriber.ask(&batch).await?,
-                None => return Ok(()),
+            let Some(Batch {
+                subscribe,
+                unsubscribe,
+            }) = batch
+            else {
+                return Ok(());
+            };
+            for (command, channels) in [("UNSUBSCRIBE", unsubscribe), ("SUBSCRIBE", subscribe)] {
+                let names = self.watching.names(&channels);
+                subscriber.ask(command, &names).await?;
             }
         }
     }
@@ -284,15 +331,20 @@ impl Supervisor {
 
     async fn hear(&self, heard: Heard, pulse: &mut Pulse) {
         match heard {
-            Heard::Body { channel, body } => match Topic::of_channel(&channel) {
-                Some(topic) => {
+            Heard::Body(body) => match body.channel().and_then(|name| self.watching.named(name)) {
+                Some(Channel::Topic(topic)) => {
+                    let body = body.into_bytes();
                     let blocked = self.tell(Message::Payload { topic, body }).await;
                     pulse.excuse(blocked);
                 }
-                None if channel == self.watching.canary => pulse.canary_heard(),
+                Some(Channel::Canary) => pulse.canary_heard(),
                 None => debug!("a body came on a channel that is no topic's"),
             },
-            Heard::Confirmed { channel } => self.watching.state().watchlist.confirmed(&channel),
+            Heard::Confirmed { channel } => {
+                if let Some(channel) = self.watching.named(&channel) {
+                    self.watching.state().watchlist.confirmed(&channel);
+                }
+            }
             Heard::Pong => pulse.pong(),
             Heard::Other => {}
         }

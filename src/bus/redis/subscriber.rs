@@ -1,24 +1,24 @@
 //! One connection to Redis that does nothing but listen.
 //!
-//! The crate's own `PubSub` and push senders read the socket into an unbounded queue. Here a
-//! message is read when the one before it has been taken, so a slow reader fills the socket and
+//! The crate's own `PubSub` and push senders read the socket into an unbounded queue. Here the socket
+//! is read when all has been taken that was read before, so a slow reader fills the socket and
 //! then Redis's buffer, which has a limit. Spoken is RESP2: a subscriber needs no more, and every
 //! Redis speaks it.
 
-use std::sync::Arc;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use redis::{Cmd, RedisError, Value, ValueCodec, cmd};
+use redis::{Cmd, cmd};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_util::codec::Framed;
 
-use super::watchlist::Batch;
+use super::resp::{Garbled, Replies, Reply, Texts};
 use crate::redis_link::{RedisAddress, Wire};
 
 pub(super) struct Subscriber {
-    frames: Framed<Wire, ValueCodec>,
+    wire: Wire,
+    replies: Replies,
     /// What connecting, and each write, may take.
     patience: Duration,
 }
@@ -26,10 +26,7 @@ pub(super) struct Subscriber {
 /// What Redis says to a subscriber.
 #[derive(Debug, PartialEq)]
 pub(super) enum Heard {
-    Body {
-        channel: String,
-        body: Bytes,
-    },
+    Body(Body),
     /// The next thing that was asked about this channel is done: SUBSCRIBE or UNSUBSCRIBE.
     Confirmed {
         channel: String,
@@ -37,6 +34,14 @@ pub(super) enum Heard {
     Pong,
     /// What we never asked for.
     Other,
+}
+
+/// A body, and the channel that it came on.
+#[derive(Debug, PartialEq)]
+pub(super) struct Body {
+    texts: Texts,
+    /// Which of the texts is the channel; the body is behind it.
+    channel: usize,
 }
 
 /// Why a connection is not to be trusted any longer.
@@ -47,7 +52,9 @@ pub(super) enum Doubt {
     #[error("redis closed the connection")]
     Closed,
     #[error("{0}")]
-    Broken(#[from] RedisError),
+    Broken(#[from] io::Error),
+    #[error("redis said what is {0}")]
+    Garbled(#[from] Garbled),
     #[error("redis refused: {0}")]
     Refused(String),
     #[error("nothing could be written for {0:?}")]
@@ -68,9 +75,9 @@ impl Subscriber {
         patience: Duration,
     ) -> Result<Self, Doubt> {
         let connecting = async {
-            let wire = address.dial().await.map_err(RedisError::from)?;
             let mut subscriber = Subscriber {
-                frames: Framed::new(wire, ValueCodec::default()),
+                wire: address.dial().await?,
+                replies: Replies::default(),
                 patience,
             };
             if let Some(password) = address.settings().password() {
@@ -79,10 +86,10 @@ impl Subscriber {
                     auth.arg(user);
                 }
                 subscriber.send(auth.arg(password)).await?;
-                subscriber.value().await?;
+                subscriber.reply().await?;
             }
             subscriber.send(cmd("PSUBSCRIBE").arg(pattern)).await?;
-            subscriber.value().await?;
+            subscriber.reply().await?;
             Ok(subscriber)
         };
         timeout(patience, connecting)
@@ -90,24 +97,30 @@ impl Subscriber {
             .unwrap_or(Err(Doubt::NotConnected(patience)))
     }
 
-    /// The next thing that Redis says. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Result<Heard, Doubt> {
-        self.value().await.map(Heard::of)
+    /// The next thing that Redis has said, if it was read already.
+    pub(super) fn heard(&mut self) -> Result<Option<Heard>, Doubt> {
+        match self.replies.next()? {
+            Some(Reply::Array(texts)) => Ok(Some(Heard::of(texts))),
+            Some(Reply::Error(words)) => Err(Doubt::Refused(words)),
+            Some(Reply::Other) => Ok(Some(Heard::Other)),
+            None => Ok(None),
+        }
     }
 
-    /// Gives channels up, and asks for others: in this order, so that a channel that is confirmed
-    /// says that those released before it are gone.
-    pub(super) async fn ask(&mut self, batch: &Batch) -> Result<(), Doubt> {
-        for (command, channels) in [
-            ("UNSUBSCRIBE", &batch.unsubscribe),
-            ("SUBSCRIBE", &batch.subscribe),
-        ] {
-            if !channels.is_empty() {
-                let channels: Vec<&str> = channels.iter().map(Arc::as_ref).collect();
-                self.send(cmd(command).arg(&channels)).await?;
-            }
+    /// Reads some of what Redis says. To be called when all was heard that was read before. Cancel-safe.
+    pub(super) async fn read(&mut self) -> Result<(), Doubt> {
+        match self.wire.read_buf(self.replies.room()).await? {
+            0 => Err(Doubt::Closed),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Gives channels up, or asks for some.
+    pub(super) async fn ask(&mut self, command: &str, channels: &[String]) -> Result<(), Doubt> {
+        if channels.is_empty() {
+            return Ok(());
+        }
+        self.send(cmd(command).arg(channels)).await
     }
 
     pub(super) async fn ping(&mut self) -> Result<(), Doubt> {
@@ -116,57 +129,63 @@ impl Subscriber {
 
     async fn send(&mut self, command: &Cmd) -> Result<(), Doubt> {
         let words = command.get_packed_command();
-        match timeout(self.patience, self.frames.send(words)).await {
+        let sent = async {
+            self.wire.write_all(&words).await?;
+            self.wire.flush().await
+        };
+        match timeout(self.patience, sent).await {
             Ok(sent) => Ok(sent?),
             Err(_) => Err(Doubt::NotWritten(self.patience)),
         }
     }
 
-    async fn value(&mut self) -> Result<Value, Doubt> {
-        match self.frames.next().await {
-            Some(Ok(Value::ServerError(error))) => Err(Doubt::Refused(error.to_string())),
-            Some(value) => Ok(value?),
-            None => Err(Doubt::Closed),
+    /// Waits for the answer to what was asked before anything is watched.
+    async fn reply(&mut self) -> Result<Heard, Doubt> {
+        loop {
+            if let Some(heard) = self.heard()? {
+                return Ok(heard);
+            }
+            self.read().await?;
         }
     }
 }
 
 impl Heard {
-    fn of(value: Value) -> Self {
-        let Value::Array(parts) = value else {
-            return Heard::Other;
-        };
-        let mut parts = parts.into_iter().map(|part| match part {
-            Value::BulkString(bytes) => Some(bytes),
-            _ => None,
-        });
-        let mut next = || parts.next().flatten();
-        let Some(kind) = next() else {
-            return Heard::Other;
-        };
-        match kind.as_slice() {
-            b"message" => Heard::body(next(), next()),
-            b"pmessage" => {
-                let _pattern = next();
-                Heard::body(next(), next())
+    fn of(texts: Texts) -> Self {
+        match texts.get(0) {
+            Some(b"message") => Heard::body(texts, 1),
+            Some(b"pmessage") => Heard::body(texts, 2),
+            Some(b"subscribe" | b"unsubscribe") => {
+                let channel = texts.get(1).map(str::from_utf8);
+                match channel {
+                    Some(Ok(channel)) => Heard::Confirmed {
+                        channel: channel.to_owned(),
+                    },
+                    _ => Heard::Other,
+                }
             }
-            b"subscribe" | b"unsubscribe" => match next().map(String::from_utf8) {
-                Some(Ok(channel)) => Heard::Confirmed { channel },
-                _ => Heard::Other,
-            },
-            b"pong" => Heard::Pong,
+            Some(b"pong") => Heard::Pong,
             _ => Heard::Other,
         }
     }
 
-    fn body(channel: Option<Vec<u8>>, body: Option<Vec<u8>>) -> Self {
-        match (channel.map(String::from_utf8), body) {
-            (Some(Ok(channel)), Some(body)) => Heard::Body {
-                channel,
-                body: body.into(),
-            },
+    fn body(texts: Texts, channel: usize) -> Self {
+        match (texts.get(channel), texts.get(channel + 1)) {
+            (Some(_), Some(_)) => Heard::Body(Body { texts, channel }),
             _ => Heard::Other,
         }
+    }
+}
+
+impl Body {
+    /// The name of the channel; nothing that is not UTF-8 is one.
+    pub(super) fn channel(&self) -> Option<&str> {
+        str::from_utf8(self.texts.get(self.channel)?).ok()
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        let body = self.texts.take(self.channel + 1);
+        body.expect("it was there when this was made")
     }
 }
 
@@ -175,22 +194,29 @@ mod tests {
     use super::*;
 
     fn heard(words: &[u8]) -> Heard {
-        Heard::of(redis::parse_redis_value(words).unwrap())
+        let mut replies = Replies::default();
+        replies.room().extend_from_slice(words);
+        match replies.next() {
+            Ok(Some(Reply::Array(texts))) => Heard::of(texts),
+            _ => Heard::Other,
+        }
     }
 
-    fn body(channel: &str, body: &'static str) -> Heard {
-        Heard::Body {
-            channel: channel.to_owned(),
-            body: body.into(),
-        }
+    fn body(words: &[u8]) -> (String, Bytes) {
+        let Heard::Body(body) = heard(words) else {
+            panic!("no body");
+        };
+        (body.channel().unwrap().to_owned(), body.into_bytes())
     }
 
     #[test]
     fn what_redis_says_to_a_subscriber_is_understood() {
         let message = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\n{}\r\n";
-        assert_eq!(heard(message), body("a", "{}"));
+        assert_eq!(body(message), ("a".to_owned(), "{}".into()));
         let pmessage = b"*4\r\n$8\r\npmessage\r\n$2\r\na*\r\n$2\r\nab\r\n$2\r\n{}\r\n";
-        assert_eq!(heard(pmessage), body("ab", "{}"));
+        assert_eq!(body(pmessage), ("ab".to_owned(), "{}".into()));
+        let empty = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$0\r\n\r\n";
+        assert_eq!(body(empty), ("a".to_owned(), "".into()));
         let confirmed = Heard::Confirmed {
             channel: "a".to_owned(),
         };
@@ -206,13 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_that_is_not_utf_8_has_no_name() {
+        let message = b"*3\r\n$7\r\nmessage\r\n$1\r\n\xff\r\n$2\r\n{}\r\n";
+        let Heard::Body(body) = heard(message) else {
+            panic!("no body");
+        };
+        assert_eq!(body.channel(), None);
+    }
+
+    #[test]
     fn what_nobody_asked_for_is_nothing() {
         for words in [
             b"+OK\r\n".as_slice(),
             b"*0\r\n",
             b"*1\r\n:1\r\n",
             b"*1\r\n$7\r\nmessage\r\n",
-            b"*3\r\n$7\r\nmessage\r\n$1\r\n\xff\r\n$2\r\n{}\r\n",
+            b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n:1\r\n",
             b"*3\r\n$10\r\npsubscribe\r\n$2\r\na*\r\n:1\r\n",
         ] {
             assert_eq!(heard(words), Heard::Other, "{words:?}");

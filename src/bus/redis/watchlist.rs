@@ -1,19 +1,22 @@
 //! Which channels are watched, and which Redis knows of.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::hash::Hash;
 
 use tokio::sync::oneshot;
 
 /// What is wanted, and what was asked of the present connection. Holds no more than one entry a
 /// channel that is wanted or not yet given up; the hub limits those.
-#[derive(Default)]
-pub(super) struct Watchlist {
-    channels: HashMap<Arc<str>, Watched>,
+///
+/// There may be as many as there are connections, so that little is kept of each: who waits for a
+/// confirmation is kept apart, because most of the time nobody does.
+pub(super) struct Watchlist<C> {
+    channels: HashMap<C, Watched>,
+    waiting: HashMap<C, Vec<oneshot::Sender<()>>>,
     /// Without a connection nothing is noted below, however many come and go meanwhile.
     connected: bool,
     /// Channels that may need a word to Redis; each once.
-    changed: VecDeque<Arc<str>>,
+    changed: VecDeque<C>,
     /// Confirmations that Redis owes us.
     owed: usize,
 }
@@ -25,17 +28,19 @@ struct Watched {
     subscribed: bool,
     /// Confirmations that Redis owes us for this channel. After SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE
     /// the first confirmation proves nothing: the channel goes deaf once more before the third.
-    owed: usize,
+    owed: u32,
     changed: bool,
-    waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// What to tell Redis.
 #[derive(Debug, PartialEq)]
-pub(super) struct Batch {
-    pub(super) subscribe: Vec<Arc<str>>,
-    pub(super) unsubscribe: Vec<Arc<str>>,
+pub(super) struct Batch<C> {
+    pub(super) subscribe: Vec<C>,
+    pub(super) unsubscribe: Vec<C>,
 }
+
+/// Room for so many channels is kept, however many there were.
+const KEPT_ROOM: usize = 1024;
 
 impl Watched {
     fn is_live(&self) -> bool {
@@ -43,47 +48,57 @@ impl Watched {
     }
 }
 
-impl Watchlist {
+impl<C> Default for Watchlist<C> {
+    fn default() -> Self {
+        Watchlist {
+            channels: HashMap::new(),
+            waiting: HashMap::new(),
+            connected: false,
+            changed: VecDeque::new(),
+            owed: 0,
+        }
+    }
+}
+
+impl<C: Clone + Eq + Hash> Watchlist<C> {
     /// Wants a channel. `None` if Redis has confirmed it; otherwise what ends when it does, with
     /// an error if the connection is lost before.
-    pub(super) fn watch(&mut self, channel: &str) -> Option<oneshot::Receiver<()>> {
-        let channel: Arc<str> = channel.into();
-        let watched = self.channels.entry(Arc::clone(&channel)).or_default();
+    pub(super) fn watch(&mut self, channel: &C) -> Option<oneshot::Receiver<()>> {
+        let watched = self.channels.entry(channel.clone()).or_default();
         watched.wanted = true;
         if watched.is_live() {
             return None;
         }
-        let (confirm, confirmed) = oneshot::channel();
-        watched.waiting.retain(|waiting| !waiting.is_closed());
-        watched.waiting.push(confirm);
         if self.connected && !watched.subscribed && !watched.changed {
             watched.changed = true;
-            self.changed.push_back(channel);
+            self.changed.push_back(channel.clone());
         }
+        let (confirm, confirmed) = oneshot::channel();
+        let waiting = self.waiting.entry(channel.clone()).or_default();
+        waiting.retain(|waiting| !waiting.is_closed());
+        waiting.push(confirm);
         Some(confirmed)
     }
 
     /// Wants it no longer.
-    pub(super) fn release(&mut self, channel: &str) {
-        let Some((channel, _)) = self.channels.get_key_value(channel) else {
+    pub(super) fn release(&mut self, channel: &C) {
+        let Some(watched) = self.channels.get_mut(channel) else {
             return;
         };
-        let channel = Arc::clone(channel);
-        let watched = self.channels.entry(Arc::clone(&channel)).or_default();
         watched.wanted = false;
-        watched.waiting.clear();
+        self.waiting.remove(channel);
         if watched.subscribed && !watched.changed {
             watched.changed = true;
-            self.changed.push_back(channel);
+            self.changed.push_back(channel.clone());
         } else {
-            self.forget_if_done(&channel);
+            self.forget_if_done(channel);
         }
     }
 
     /// What to ask next, of at most `batch` channels. `None` when nothing has changed, or while
     /// Redis owes more than a batch: it writes confirmations faster than we read them, and its
     /// buffer for us has a limit.
-    pub(super) fn ask(&mut self, batch: usize) -> Option<Batch> {
+    pub(super) fn ask(&mut self, batch: usize) -> Option<Batch<C>> {
         if self.owed > batch {
             return None;
         }
@@ -109,6 +124,9 @@ impl Watchlist {
                 unsubscribe.push(channel);
             }
         }
+        if self.changed.is_empty() {
+            self.changed.shrink_to(KEPT_ROOM);
+        }
         let nothing = subscribe.is_empty() && unsubscribe.is_empty();
         (!nothing).then_some(Batch {
             subscribe,
@@ -117,7 +135,7 @@ impl Watchlist {
     }
 
     /// Redis has confirmed what was asked first of this channel.
-    pub(super) fn confirmed(&mut self, channel: &str) {
+    pub(super) fn confirmed(&mut self, channel: &C) {
         let Some(watched) = self.channels.get_mut(channel) else {
             return;
         };
@@ -126,9 +144,12 @@ impl Watchlist {
             self.owed -= 1;
         }
         if watched.is_live() {
-            for waiting in watched.waiting.drain(..) {
+            for waiting in self.waiting.remove(channel).into_iter().flatten() {
                 // Who no longer waits is no concern of ours.
                 let _ = waiting.send(());
+            }
+            if self.waiting.is_empty() {
+                self.waiting.shrink_to(KEPT_ROOM);
             }
         }
         self.forget_if_done(channel);
@@ -139,7 +160,7 @@ impl Watchlist {
         self.connected = true;
         for (channel, watched) in &mut self.channels {
             watched.changed = true;
-            self.changed.push_back(Arc::clone(channel));
+            self.changed.push_back(channel.clone());
         }
     }
 
@@ -149,6 +170,7 @@ impl Watchlist {
         self.connected = false;
         self.owed = 0;
         self.changed.clear();
+        self.waiting.clear();
         self.channels.retain(|_, watched| watched.wanted);
         for watched in self.channels.values_mut() {
             *watched = Watched {
@@ -168,12 +190,16 @@ impl Watchlist {
         self.channels.len()
     }
 
-    fn forget_if_done(&mut self, channel: &str) {
+    fn forget_if_done(&mut self, channel: &C) {
         let done = |watched: &Watched| {
             !watched.wanted && !watched.subscribed && !watched.changed && watched.owed == 0
         };
         if self.channels.get(channel).is_some_and(done) {
             self.channels.remove(channel);
+            let (len, room) = (self.channels.len(), self.channels.capacity());
+            if room > KEPT_ROOM && len < room / 4 {
+                self.channels.shrink_to(len * 2);
+            }
         }
     }
 }
@@ -190,15 +216,15 @@ mod tests {
         }
     }
 
-    fn connected() -> Watchlist {
+    fn connected() -> Watchlist<&'static str> {
         let mut list = Watchlist::default();
         list.connected();
         list
     }
 
-    fn subscribe(channels: &[&str]) -> Option<Batch> {
+    fn subscribe(channels: &[&'static str]) -> Option<Batch<&'static str>> {
         Some(Batch {
-            subscribe: channels.iter().map(|&channel| channel.into()).collect(),
+            subscribe: channels.to_vec(),
             unsubscribe: Vec::new(),
         })
     }
@@ -206,47 +232,47 @@ mod tests {
     #[test]
     fn a_channel_is_asked_for_once_and_live_when_confirmed() {
         let mut list = connected();
-        let mut first = list.watch("a");
-        let mut second = list.watch("a");
+        let mut first = list.watch(&"a");
+        let mut second = list.watch(&"a");
         assert_eq!(list.ask(10), subscribe(&["a"]));
         assert_eq!(list.ask(10), None);
         assert!(!list.is_settled());
-        list.confirmed("a");
+        list.confirmed(&"a");
         assert!(is_confirmed(&mut first) && is_confirmed(&mut second));
-        assert!(list.is_settled() && list.watch("a").is_none());
+        assert!(list.is_settled() && list.watch(&"a").is_none());
     }
 
     #[test]
     fn a_channel_that_is_released_and_wanted_again_at_once_is_never_given_up() {
         let mut list = connected();
-        list.watch("a");
+        list.watch(&"a");
         list.ask(10);
-        list.confirmed("a");
-        list.release("a");
-        assert!(list.watch("a").is_none());
+        list.confirmed(&"a");
+        list.release(&"a");
+        assert!(list.watch(&"a").is_none());
         assert_eq!(list.ask(10), None);
     }
 
     #[test]
     fn an_old_confirmation_does_not_count_for_a_new_watch() {
         let mut list = connected();
-        list.watch("a");
+        list.watch(&"a");
         list.ask(10);
-        list.release("a");
+        list.release(&"a");
         list.ask(10);
-        let mut again = list.watch("a");
+        let mut again = list.watch(&"a");
         list.ask(10);
-        list.confirmed("a");
-        list.confirmed("a");
+        list.confirmed(&"a");
+        list.confirmed(&"a");
         assert!(!is_confirmed(&mut again));
-        list.confirmed("a");
+        list.confirmed(&"a");
         assert!(is_confirmed(&mut again));
     }
 
     #[test]
     fn who_waits_when_the_connection_is_lost_is_told_and_the_channel_asked_for_again() {
         let mut list = connected();
-        let mut waiting = list.watch("a").unwrap();
+        let mut waiting = list.watch(&"a").unwrap();
         list.ask(10);
         list.disconnected();
         assert_eq!(
@@ -262,8 +288,8 @@ mod tests {
     fn who_comes_and_goes_while_there_is_no_connection_leaves_nothing_behind() {
         let mut list = connected();
         list.disconnected();
-        list.watch("a");
-        list.release("a");
+        list.watch(&"a");
+        list.release(&"a");
         assert_eq!(list.len(), 0);
         list.connected();
         assert_eq!(list.ask(10), None);
@@ -274,13 +300,13 @@ mod tests {
     fn no_more_than_two_batches_wait_for_confirmation() {
         let mut list = connected();
         for channel in ["a", "b", "c", "d", "e", "f", "g"] {
-            list.watch(channel);
+            list.watch(&channel);
         }
         assert_eq!(list.ask(2), subscribe(&["a", "b"]));
         assert_eq!(list.ask(2), subscribe(&["c", "d"]));
         assert_eq!(list.ask(2), None);
-        list.confirmed("a");
-        list.confirmed("b");
+        list.confirmed(&"a");
+        list.confirmed(&"b");
         assert_eq!(list.ask(2), subscribe(&["e", "f"]));
     }
 
@@ -292,14 +318,14 @@ mod tests {
             let mut list = connected();
             let mut wanted = std::collections::BTreeSet::new();
             let mut redis = std::collections::BTreeSet::<String>::new();
-            let mut words = VecDeque::<(bool, Arc<str>)>::new();
-            let answer = |list: &mut Watchlist, redis: &mut std::collections::BTreeSet<String>, words: &mut VecDeque<(bool, Arc<str>)>| {
+            let mut words = VecDeque::<(bool, &str)>::new();
+            let answer = |list: &mut Watchlist<&'static str>, redis: &mut std::collections::BTreeSet<String>, words: &mut VecDeque<(bool, &'static str)>| {
                 if let Some((subscribe, channel)) = words.pop_front() {
-                    if subscribe { redis.insert(channel.to_string()); } else { redis.remove(&*channel); }
+                    if subscribe { redis.insert(channel.to_string()); } else { redis.remove(channel); }
                     list.confirmed(&channel);
                 }
             };
-            let ask = |list: &mut Watchlist, words: &mut VecDeque<(bool, Arc<str>)>| {
+            let ask = |list: &mut Watchlist<&'static str>, words: &mut VecDeque<(bool, &'static str)>| {
                 if let Some(batch) = list.ask(2) {
                     words.extend(batch.subscribe.into_iter().map(|channel| (true, channel)));
                     words.extend(batch.unsubscribe.into_iter().map(|channel| (false, channel)));
@@ -310,12 +336,12 @@ mod tests {
                 match step {
                     0 => {
                         wanted.insert(channel.to_owned());
-                        if list.watch(channel).is_none() {
+                        if list.watch(&channel).is_none() {
                             prop_assert!(redis.contains(channel));
-                            prop_assert!(!words.iter().any(|(_, word)| &**word == channel));
+                            prop_assert!(!words.iter().any(|(_, word)| *word == channel));
                         }
                     }
-                    1 => { wanted.remove(channel); list.release(channel); }
+                    1 => { wanted.remove(channel); list.release(&channel); }
                     2 => ask(&mut list, &mut words),
                     3 => answer(&mut list, &mut redis, &mut words),
                     _ => {

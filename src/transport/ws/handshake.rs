@@ -108,7 +108,8 @@ async fn admit(
     let newcomer = Newcomer {
         id: client.id,
         connection_id: connection_id(init.connection_id, session.identity.user().is_some())
-            .map_err(Close::BadConnectionId)?,
+            .map_err(Close::BadConnectionId)?
+            .or_else(|| init.wants_info.then(ConnectionId::generate)),
         identity: session.identity.clone(),
         key: session.credential.key_id(),
         protocol: SUBPROTOCOL,
@@ -118,7 +119,7 @@ async fn admit(
     let registered = server.registry.register(newcomer).await;
     let registered = registered.map_err(Close::TooManyConnections)?;
     let info = init.wants_info.then(|| ConnectionInfo {
-        connection_id: registered.connection_id().as_str(),
+        connection_id: registered.connection_id().map_or("", ConnectionId::as_str),
         expires_at: session.credential.expires_at().map(|at| at.as_second()),
         scopes: scopes_to_tell(session.identity.scopes()),
         ping_interval_ms: server.limits.ping_interval.as_millis() as u64,
@@ -138,16 +139,15 @@ fn scopes_to_tell(scopes: Scopes) -> Option<Vec<&'static str>> {
     (!scopes.is_unrestricted()).then(words)
 }
 
-/// What the connection is called. A rewards user must say so; all others are given a name if they
-/// bring none, as nothing is as good as none.
+/// What the client calls the connection, as nothing is as good as none. A rewards user must say so.
 fn connection_id(
     given: Option<Result<ConnectionId, BadConnectionId>>,
     is_required: bool,
-) -> Result<ConnectionId, BadConnectionId> {
+) -> Result<Option<ConnectionId>, BadConnectionId> {
     match given {
-        Some(Err(BadConnectionId::Empty)) if !is_required => Ok(ConnectionId::generate()),
-        Some(given) => given,
+        Some(Err(BadConnectionId::Empty)) if !is_required => Ok(None),
+        Some(given) => given.map(Some),
         None if is_required => Err(BadConnectionId::Missing),
-        None => Ok(ConnectionId::generate()),
+        None => Ok(None),
     }
 }
