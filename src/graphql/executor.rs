@@ -62,7 +62,7 @@ impl Executor {
         }
     }
 
-    fn stream(
+    pub(super) fn stream(
         &self,
         question: &Question,
         document: async_graphql::parser::types::ExecutableDocument,
