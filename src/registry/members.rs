@@ -574,7 +574,6 @@ fn is_roomy(len: usize, capacity: usize) -> bool {
 mod tests {
     use super::*;
     use crate::hub::{Framing, Outbox, OutboxLimits, OutboxRules};
-    use futures_util::FutureExt;
 
     const LIMITS: RegistryLimits = RegistryLimits {
         per_user: 2,
@@ -592,6 +591,9 @@ mod tests {
     }
 
     fn phone() -> Arc<Member> {
+        phone_of(who())
+    }
+    fn phone_of(who: Who) -> Arc<Member> {
         let rules = Arc::new(OutboxRules {
             limits: OutboxLimits {
                 frames: 1,
