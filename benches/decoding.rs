@@ -100,7 +100,7 @@ fn resp(criterion: &mut Criterion) {
         bencher.iter(|| {
             replies.room().extend_from_slice(&pushed);
             let mut bytes = 0;
-            while let Some(reply) = replies.next().expect("RESP2") {
+            while let Some(reply) = replies.next_reply().expect("RESP2") {
                 let Reply::Array(texts) = reply else {
                     panic!("a message is an array");
                 };

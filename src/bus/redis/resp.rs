@@ -59,7 +59,7 @@ impl Replies {
     }
 
     /// The next reply, if all of it is here. After an error nothing that follows can be told apart.
-    pub fn next(&mut self) -> Result<Option<Reply>, Garbled> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, Garbled> {
         if self.arrived.is_empty() || self.arrived.len() < self.whole_from {
             return Ok(None);
         }
@@ -105,7 +105,7 @@ impl Texts {
 
     fn place(&self, number: usize) -> Option<Range<usize>> {
         let place = self.places.get(number)?;
-        (place.start > 0).then(|| place.start as usize..place.end as usize)
+        (place.start > 0).then_some(place.start as usize..place.end as usize)
     }
 }
 
@@ -251,7 +251,7 @@ mod tests {
         let (mut replies, mut all) = (Replies::default(), Vec::new());
         for piece in pieces {
             replies.room().extend_from_slice(piece);
-            while let Some(reply) = replies.next()? {
+            while let Some(reply) = replies.next_reply()? {
                 all.push(reply);
             }
         }
@@ -380,7 +380,7 @@ mod tests {
         let said = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\n{}\r\n";
         replies.room().extend_from_slice(said);
         let place = replies.room().as_ptr() as usize;
-        let Ok(Some(Reply::Array(texts))) = replies.next() else {
+        let Ok(Some(Reply::Array(texts))) = replies.next_reply() else {
             panic!("no array");
         };
         assert_eq!(texts.get(1), Some(b"a".as_slice()));
@@ -394,12 +394,12 @@ mod tests {
         let mut replies = Replies::default();
         replies.room().extend_from_slice(b"*1\r\n$100000\r\n");
         for _ in 0..1_000 {
-            assert_eq!(replies.next(), Ok(None));
+            assert_eq!(replies.next_reply(), Ok(None));
             assert_eq!(replies.whole_from, 100_015);
             replies.room().extend_from_slice(&[b'x'; 100]);
         }
         replies.room().extend_from_slice(b"\r\n");
-        assert!(matches!(replies.next(), Ok(Some(Reply::Array(_)))));
+        assert!(matches!(replies.next_reply(), Ok(Some(Reply::Array(_)))));
         assert!(replies.arrived.is_empty());
     }
 }

@@ -99,7 +99,7 @@ impl Subscriber {
 
     /// The next thing that Redis has said, if it was read already.
     pub(super) fn heard(&mut self) -> Result<Option<Heard>, Doubt> {
-        match self.replies.next()? {
+        match self.replies.next_reply()? {
             Some(Reply::Array(texts)) => Ok(Some(Heard::of(texts))),
             Some(Reply::Error(words)) => Err(Doubt::Refused(words)),
             Some(Reply::Other) => Ok(Some(Heard::Other)),
@@ -196,7 +196,7 @@ mod tests {
     fn heard(words: &[u8]) -> Heard {
         let mut replies = Replies::default();
         replies.room().extend_from_slice(words);
-        match replies.next() {
+        match replies.next_reply() {
             Ok(Some(Reply::Array(texts))) => Heard::of(texts),
             _ => Heard::Other,
         }
