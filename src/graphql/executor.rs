@@ -52,6 +52,15 @@ impl Executor {
                 invoice: need.invoice,
             });
         }
+        self.start_generally(question, identity).await
+    }
+
+    /// The same by the general executor.
+    pub(super) async fn start_generally(
+        &self,
+        question: &Question,
+        identity: Identity,
+    ) -> Result<hub::Plan, Refusal> {
         let document = question.flat();
         let document = document.map_err(|error| Refusal::Error(errors_json(&[error])))?;
         let execute = |asking| self.stream(question, document, asking);
@@ -137,5 +146,16 @@ impl Planned {
             Some(general) => general.render(event),
             None => failed(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_by_a_plan_is_small() {
+        // There is one for each account that listens.
+        assert!(size_of::<Planned>() <= 64, "{}", size_of::<Planned>());
     }
 }

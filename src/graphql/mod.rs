@@ -45,7 +45,7 @@ use self::variables::InputTypes;
 use crate::accounts::Directory;
 use crate::auth::Identity;
 use crate::event::{Event, PriceUpdate};
-use crate::hub::{Envelope, Hub, Membership, NotStarted, OperationKey, Outbox};
+use crate::hub::{Envelope, Hub, Membership, NotStarted, OperationKey, Outbox, Render};
 use crate::topic::{Currency, Topic};
 
 /// Answers GraphQL requests.
@@ -140,6 +140,37 @@ impl Graphql {
         }
         let plan = self.executor.start(&question, key.scope.runs_as()).await?;
         Ok(self.hub.start(key, plan, outbox, envelope).await?)
+    }
+
+    /// The number that stands for what a request asks: the benches measure what finding it out costs.
+    #[doc(hidden)]
+    pub async fn ask(&self, request: &Request) -> Result<[u8; 32], Refusal> {
+        Ok(self.question(request).await?.fingerprint)
+    }
+
+    /// What renders a subscription, outside of a hub: the benches measure that alone.
+    #[doc(hidden)]
+    pub async fn renderer(
+        &self,
+        identity: &Identity,
+        request: &Request,
+    ) -> Result<Box<dyn Render>, Refusal> {
+        let question = self.question(request).await?;
+        let identity = scope_of(&question.field, identity).runs_as();
+        Ok(self.executor.start(&question, identity).await?.renderer)
+    }
+
+    /// The same by the general executor.
+    #[doc(hidden)]
+    pub async fn general_renderer(
+        &self,
+        identity: &Identity,
+        request: &Request,
+    ) -> Result<Box<dyn Render>, Refusal> {
+        let question = self.question(request).await?;
+        let identity = scope_of(&question.field, identity).runs_as();
+        let started = self.executor.start_generally(&question, identity).await?;
+        Ok(started.renderer)
     }
 
     /// What a request asks: found out once, however many send it.

@@ -149,6 +149,20 @@ mod tests {
     use async_graphql::value;
 
     #[test]
+    fn requests_cannot_fill_the_memory() {
+        let questions = Questions::new(10);
+        for number in 0..2000_u64 {
+            let mut request = [0; 32];
+            request[..8].copy_from_slice(&number.to_le_bytes());
+            let refusal = Refusal::Error("x".repeat(100 + number as usize));
+            questions.keep(request, Err(refusal));
+        }
+        questions.0.run_pending_tasks();
+        assert!(questions.0.weighted_size() <= 10 * USUAL_BYTES);
+        assert!(questions.0.entry_count() <= 10 * USUAL_BYTES / QUESTION_BYTES as u64);
+    }
+
+    #[test]
     fn requests_are_one_if_all_of_them_is_equal() {
         let of = |query: &str, name: Option<&str>, variables: Value| {
             let variables = Variables::from_value(variables);

@@ -11,6 +11,7 @@ mod price_interface;
 mod transaction;
 mod updates;
 mod user;
+mod via;
 mod wallet;
 
 #[cfg(test)]
@@ -29,15 +30,16 @@ pub use self::price::{
     RealtimePricePayload, unavailable,
 };
 pub use self::price_interface::{PriceInterface, PriceOfOneSettlementMinorUnitInDisplayMinorUnit};
-pub use self::transaction::{
-    InitiationVia, InitiationViaIntraLedger, InitiationViaLn, InitiationViaOnChain,
-    LnurlSuccessAction, SettlementVia, SettlementViaIntraLedger, SettlementViaLn,
-    SettlementViaOnChain, Transaction, TxDirection, TxStatus,
-};
+pub use self::transaction::{Transaction, TxDirection, TxStatus};
 pub use self::updates::{
     IntraLedgerUpdate, LnUpdate, MyUpdatesPayload, OnChainUpdate, TxNotificationType, UserUpdate,
 };
 pub use self::user::User;
+pub use self::via::{
+    InitiationVia, InitiationViaIntraLedger, InitiationViaLn, InitiationViaOnChain,
+    LnurlSuccessAction, SettlementVia, SettlementViaIntraLedger, SettlementViaLn,
+    SettlementViaOnChain,
+};
 pub use self::wallet::{BtcWallet, PublicWallet, UsdWallet, Wallet, WalletCurrency};
 
 use async_graphql::{ObjectType, SDLExportOptions, Schema, SchemaBuilder, SubscriptionType};

@@ -3,7 +3,7 @@
 //! The general executor collects fields, looks their names up, and builds a tree for each event. All
 //! of that but the values is the same each time. A plan has the texts between the values, and a
 //! function for each value: it writes the very bytes that the general executor's result makes
-//! (`plan/tests.rs` holds the two equal over documents and events at random).
+//! (`plan/tests` holds the two equal over documents and events at random).
 //!
 //! What an object's fields are is said beside its resolvers, in `impl Told`; both call the same
 //! functions where something is computed. A field that would be an error is no plan's business: the

@@ -19,10 +19,9 @@ use crate::auth::{Identity, Scopes};
 use crate::bus::{Bus, MemoryBus};
 use crate::event::WalletCurrency;
 use crate::graphql::question::Question;
-use crate::graphql::renderer::{Begun, begin};
 use crate::graphql::subscription::scope_of;
 use crate::graphql::{Graphql, Request, RequestLimits, Sources, sdl};
-use crate::hub::{Hub, HubConfig, Render};
+use crate::hub::{Hub, HubConfig};
 use crate::retained::{MemoryRetained, Retained, RetainedConfig};
 use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
 
@@ -102,47 +101,55 @@ impl Stage {
 
     /// Whether the plan and the general executor agree on what is told of events at random, and on
     /// whether anything is.
-    fn agree(&self, question: &Question, plan: &Plan, root: &str, choices: &mut Choices<'_>) {
+    fn agree(&self, question: &Arc<Question>, plan: &Plan, root: &str, choices: &mut Choices<'_>) {
         let executor = &self.graphql.executor;
         let identity = scope_of(root, &identity(choices)).runs_as();
         let need = plan.root.need(&executor.sources, &identity);
-        let need = self.runtime.block_on(need);
-        let document = question.flat().unwrap();
-        let execute = |asking| executor.stream(question, document, asking);
-        let begun = begin(identity.clone(), question.origins, execute);
-        match (need, self.runtime.block_on(begun)) {
-            (Ok(need), Begun::Runs(general)) => {
-                assert_eq!(need.topics, general.topics);
-                let events = |snapshot: crate::hub::Snapshot| format!("{:?}", snapshot.events);
-                if root != "StatusUpdate" {
-                    assert_eq!(events((need.snapshot)()), events((general.snapshot)()));
-                }
+        let is_refused = self.runtime.block_on(need).is_err();
+        let planned = executor.start(question, identity.clone());
+        let planned = self.runtime.block_on(planned);
+        let generally = executor.start_generally(question, identity.clone());
+        let (planned, general) = match (planned, self.runtime.block_on(generally)) {
+            (Ok(planned), Ok(general)) => (planned, general),
+            (planned, general) => {
+                let [planned, general] = [planned, general].map(|started| match started {
+                    Ok(_) => "it runs".to_owned(),
+                    Err(refusal) => format!("{refusal:?}"),
+                });
+                assert_eq!(planned, general);
+                // It was valid, so that it can only be executed to an error.
+                assert!(is_refused && general.starts_with("Result"), "{general}");
+                return;
             }
-            (Err(_), Begun::Failed(_)) => return,
-            (need, Begun::Invalid(response)) => {
-                panic!("{:?} of {:?}", need.is_ok(), response.errors)
-            }
-            (need, _) => panic!("only one starts: the plan {}", need.is_ok()),
+        };
+        assert!(!is_refused);
+        assert_eq!(planned.topics, general.topics);
+        assert_eq!(planned.invoice.is_some(), general.invoice.is_some());
+        if root != "StatusUpdate" {
+            let [planned, general] = [&planned, &general].map(|plan| (plan.snapshot)());
+            assert_eq!(planned.events, general.events);
         }
         let reading = Reading {
             identity: &identity,
             directory: &executor.sources.directory,
             lookups: &executor.lookups,
         };
-        let mut general = executor
-            .late(question, identity.clone(), false)
-            .ok()
-            .unwrap();
+        let (mut planned, mut general) = (planned.renderer, general.renderer);
         for _ in 0..4 {
             let event = Arc::new(events::event(root, choices));
-            let told = general.render(&event).payload;
-            match plan.write(&event, &reading) {
-                Ok(written) => assert_eq!(written, told, "{event:?}"),
-                Err(Bail) => {
-                    let is_error = told.starts_with(r#"{"errors":"#) && told.contains(r#""path""#);
-                    assert!(is_error, "bailed at {event:?}: {told}");
-                }
-            }
+            let told = general.render(&event);
+            assert_eq!(planned.render(&event), told, "{event:?}");
+            // What is no error is the plan's own work.
+            let has_errors = told.payload.starts_with(r#"{"errors":"#);
+            assert_eq!(
+                plan.write(&event, &reading).is_err(),
+                has_errors,
+                "{event:?}"
+            );
+            assert!(
+                !has_errors || told.payload.contains(r#""path""#),
+                "{told:?}"
+            );
         }
     }
 }
@@ -206,7 +213,7 @@ fn whatever_is_asked_and_told_a_plan_writes_what_the_general_executor_does() {
     let stage = Stage::new();
     let types = Types::of_sdl(&sdl());
     let [asked, valid, planned] = [const { AtomicUsize::new(0) }; 3];
-    proptest!(ProptestConfig::with_cases(400), |(numbers in proptest::collection::vec(any::<u16>(), 0..700))| {
+    proptest!(|(numbers in proptest::collection::vec(any::<u16>(), 0..700))| {
         let mut choices = Choices::new(&numbers);
         let Written { query, variables, root } = types.subscription(&mut choices);
         asked.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +233,69 @@ fn whatever_is_asked_and_told_a_plan_writes_what_the_general_executor_does() {
     // Else the test says nothing.
     assert!(valid > asked / 2, "{valid} of {asked} documents are valid");
     assert!(planned > valid / 2, "{planned} of {valid} are planned");
+}
+
+#[test]
+fn what_was_asked_before_is_not_found_out_again() {
+    let stage = Stage::new();
+    let query = "subscription { realtimePrice(input: {}) { errors { message } } }";
+    let ask = |query: &str| stage.question(query, serde_json::Value::Null);
+    let first = ask(query).unwrap();
+    assert!(Arc::ptr_eq(&first, &ask(query).unwrap()));
+    let spaced = ask(&query.replace(' ', "  ")).unwrap();
+    assert_ne!(first.fingerprint, spaced.fingerprint);
+    let refused = "subscription { realtimePrice(input: {}) { surprise } }";
+    assert_eq!(ask(refused).err(), ask(refused).err());
+}
+
+#[test]
+fn requests_that_mean_the_same_are_one_question() {
+    let stage = Stage::new();
+    let query = r#"subscription ($currency: DisplayCurrency = "USD") {
+        realtimePrice(input: { currency: $currency }) { errors { message } } }"#;
+    let [left_out, given, other] = [
+        serde_json::json!({}),
+        serde_json::json!({ "currency": "USD", "unknown": 1 }),
+        serde_json::json!({ "currency": "EUR" }),
+    ]
+    .map(|variables| stage.question(query, variables).unwrap().fingerprint);
+    assert_eq!(left_out, given);
+    assert_ne!(left_out, other);
+}
+
+#[test]
+fn what_validation_has_yet_to_see_is_left_to_the_general_executor() {
+    let stage = Stage::new();
+    for (query, variables) in [
+        // A null where none may be.
+        (
+            "subscription ($amount: SatAmount = 1) { price(input: { amount: $amount,
+                amountCurrencyUnit: BTCSAT, priceCurrencyUnit: USDCENT }) { errors { message } } }",
+            serde_json::json!({ "amount": null }),
+        ),
+        // What stands beside a variable.
+        (
+            "subscription ($amount: SatAmount!) { price(input: { amount: $amount, surprise: 1,
+                amountCurrencyUnit: BTCSAT, priceCurrencyUnit: USDCENT }) { errors { message } } }",
+            serde_json::json!({ "amount": 1 }),
+        ),
+        // Two fields of one name, which validation overlooks.
+        (
+            "subscription { myUpdates { update { ... on LnUpdate { x: walletId
+                ... on LnUpdate { x: paymentHash } ... { x: status } } } } }",
+            serde_json::json!({}),
+        ),
+        // The root, put together.
+        (
+            "subscription { myUpdates { me { id } } myUpdates { errors { message } } }",
+            serde_json::json!({}),
+        ),
+    ] {
+        match stage.question(query, variables) {
+            Ok(question) => assert!(question.plan.is_none(), "{query}"),
+            Err(refusal) => assert!(refusal.contains("conflict"), "{query}: {refusal}"),
+        }
+    }
 }
 
 #[test]
