@@ -144,9 +144,9 @@ fn asleep(pid: u32, crowd: &mut Crowd, events: u64) -> Result<Measured, Failed> 
         // Reading has made the server's sockets busy with acknowledgements.
         crowd.idle(Duration::from_millis(20))?;
         let before = processor(pid)?;
-        let begin = Instant::now();
+        let (begin, ran) = (Instant::now(), threads.ran_ns());
         crowd.publish_prices(1)?;
-        let took = until_idle(&threads, begin, expected / 2);
+        let took = until_idle(&threads, begin, expected / 2, ran + LEAST_NS * crowd.len());
         let after = processor(pid)?;
         crowd.until_delivered(start + (event + 1) * crowd.len())?;
         if event > 0 {
@@ -160,20 +160,26 @@ fn asleep(pid: u32, crowd: &mut Crowd, events: u64) -> Result<Measured, Failed> 
     Ok(Measured::Deliveries { deliveries, seconds: total.as_secs_f64(), user_us, system_us })
 }
 
-/// How long it took from `begin` until the server had run for the last time.
-fn until_idle(threads: &Threads, begin: Instant, not_before: Duration) -> Duration {
+/// Less than this for each delivery, and the server has not begun: no stack sends anything in so little.
+const LEAST_NS: u64 = 200;
+
+/// How long it took from `begin` until the server had run for the last time. It has not begun before it has run for so
+/// long in all.
+fn until_idle(threads: &Threads, begin: Instant, not_before: Duration, begun_ns: u64) -> Duration {
     /// Between two looks; and so many looks without work are the end of it.
     const LOOK: Duration = Duration::from_micros(500);
     const QUIET: u32 = 16;
+    /// How long nothing may come of a publication. What is missing then is missed when the sockets are read.
+    const PATIENCE: Duration = Duration::from_secs(30);
     std::thread::sleep(not_before.saturating_sub(begin.elapsed()));
     let (mut ran, mut last, mut quiet) = (threads.ran_ns(), begin.elapsed(), 0);
-    while quiet < QUIET {
+    while quiet < QUIET && begin.elapsed() < PATIENCE {
         std::thread::sleep(LOOK);
         let now = threads.ran_ns();
         // A timer of the server's that runs for some microseconds is no delivery.
-        if now.saturating_sub(ran) > 50_000 {
+        if now.saturating_sub(ran) > 50_000 || threads.are_runnable() {
             (last, quiet) = (begin.elapsed(), 0);
-        } else {
+        } else if now > begun_ns {
             quiet += 1;
         }
         ran = now;

@@ -34,27 +34,46 @@ pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("smaps_rollup without Rss"))
 }
 
-/// How long the threads of a process have run, to the nanosecond, at the price of a `pread` each: cheap enough to be
-/// asked a thousand times a second beside a server that has both cores.
-pub(crate) struct Threads(Vec<File>);
+/// The threads of a process, each looked at for the price of a `pread`: cheap enough to be asked a thousand times a second
+/// beside a server that has both cores.
+pub(crate) struct Threads(Vec<Thread>);
+
+struct Thread {
+    schedstat: File,
+    stat: File,
+}
 
 impl Threads {
     /// Those that there are now.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
+        let open = |thread: io::Result<fs::DirEntry>| {
+            let directory = thread?.path();
+            let schedstat = File::open(directory.join("schedstat"))?;
+            let stat = File::open(directory.join("stat"))?;
+            Ok(Thread { schedstat, stat })
+        };
         let threads = fs::read_dir(format!("/proc/{pid}/task"))?;
-        let opened = threads.map(|thread| File::open(thread?.path().join("schedstat")));
-        Ok(Threads(opened.collect::<io::Result<_>>()?))
+        Ok(Threads(threads.map(open).collect::<io::Result<_>>()?))
     }
 
     /// Nanoseconds on a processor, of all of them.
     pub(crate) fn ran_ns(&self) -> u64 {
-        let ran = self.0.iter().map(|schedstat| {
+        let ran = self.0.iter().map(|thread| {
             let mut text = [0; 64];
             // A thread that has ended runs no more.
-            let read = schedstat.read_at(&mut text, 0).unwrap_or(0);
+            let read = thread.schedstat.read_at(&mut text, 0).unwrap_or(0);
             let digits = text[..read].split(|byte| *byte == b' ').next().unwrap_or_default();
             std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
         });
         ran.sum()
+    }
+
+    /// Whether any of them runs, or would if it were let: on a busy machine a server that has not run is not idle.
+    pub(crate) fn are_runnable(&self) -> bool {
+        self.0.iter().any(|thread| {
+            let mut text = [0; 128];
+            let read = thread.stat.read_at(&mut text, 0).unwrap_or(0);
+            memchr::memmem::find(&text[..read], b") R ").is_some()
+        })
     }
 }
