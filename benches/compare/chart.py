@@ -35,7 +35,7 @@ WIDTH, LEFT, RIGHT, ROW, HEAD = 800, 340, 80, 26, 34
 
 def draw(figures, stacks: list[str]) -> str:
     """Bars of microseconds, with the spread of the rounds. The scale is logarithmic: the stacks are a hundred times apart."""
-    panels = [(cell, title) for begins, title in PANELS if (cell := largest(figures, begins))]
+    panels = [(cell, title) for begins, title in PANELS if (cell := figures.largest(begins))]
     values = [
         value for cell, _ in panels for stack in stacks for value in figures.of(cell, stack, "cpu_us") if value > 0
     ]
@@ -72,12 +72,6 @@ def draw(figures, stacks: list[str]) -> str:
             y += ROW
         y += 30
     return svg(y, parts)
-
-
-def largest(figures, begins: str) -> str | None:
-    """The cell with the most clients."""
-    cells = [name for name in figures.cells if name.startswith(begins + " ")]
-    return max(cells, key=lambda name: int(name.rpartition("=")[2]), default=None)
 
 
 def scale_end(value: float, up: bool) -> float:

@@ -18,8 +18,6 @@ class Stack:
     title: str
     # False where one thread does everything: a second core changes nothing.
     uses_cores: bool = False
-    # What it is compared with, and is not compared itself.
-    first_message_ms: int = 3000
 
 
 STACKS = {

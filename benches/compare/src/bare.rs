@@ -46,7 +46,9 @@ fn main() -> Result<(), Failure> {
 fn address_after(arguments: &[String], name: &str) -> Result<SocketAddr, Failure> {
     let at = arguments.iter().position(|argument| argument == name);
     let value = at.and_then(|at| arguments.get(at + 1));
-    value.and_then(|value| value.parse().ok()).ok_or(Failure::Usage)
+    value
+        .and_then(|value| value.parse().ok())
+        .ok_or(Failure::Usage)
 }
 
 struct Bare {
@@ -92,12 +94,21 @@ impl Bare {
     fn start(listen: SocketAddr, redis: SocketAddr, coalesce: bool) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(listen)?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
         let stream = std::net::TcpStream::connect(redis)?;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        let mut redis = Redis { stream: TcpStream::from_std(stream), received: Vec::new(), unsent: Vec::new() };
-        poll.registry().register(&mut redis.stream, REDIS, Interest::READABLE | Interest::WRITABLE)?;
+        let mut redis = Redis {
+            stream: TcpStream::from_std(stream),
+            received: Vec::new(),
+            unsent: Vec::new(),
+        };
+        poll.registry().register(
+            &mut redis.stream,
+            REDIS,
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
         redis.subscribe(words::PRICE_CHANNEL.as_bytes());
         Ok(Bare {
             poll,
@@ -155,28 +166,46 @@ impl Bare {
                 self.clients.len() as u32 - 1
             });
             let token = Token(slot as usize + CLIENTS);
-            self.poll.registry().register(&mut stream, token, Interest::READABLE)?;
-            let client = Client { stream, id: Box::default(), is_upgraded: false, key: 0, held: None };
+            self.poll
+                .registry()
+                .register(&mut stream, token, Interest::READABLE)?;
+            let client = Client {
+                stream,
+                id: Box::default(),
+                is_upgraded: false,
+                key: 0,
+                held: None,
+            };
             self.clients[slot as usize] = Some(client);
         }
     }
 
     fn on_client(&mut self, slot: u32) {
         loop {
-            let Some(client) = &mut self.clients[slot as usize] else { return };
+            let Some(client) = &mut self.clients[slot as usize] else {
+                return;
+            };
             let read = match client.stream.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Ok(0) | Err(_) => return self.forget(slot),
                 Ok(read) => read,
             };
-            let mut received = client.held.as_mut().map(|held| std::mem::take(&mut held.received)).unwrap_or_default();
+            let mut received = client
+                .held
+                .as_mut()
+                .map(|held| std::mem::take(&mut held.received))
+                .unwrap_or_default();
             received.extend(&self.buffer[..read]);
             let taken = self.understand(slot, &received);
             if let Some(client) = &mut self.clients[slot as usize] {
                 received.drain(..taken);
                 if !received.is_empty() {
                     client.held.get_or_insert_default().received = received;
-                } else if client.held.as_ref().is_some_and(|held| held.unsent.is_empty()) {
+                } else if client
+                    .held
+                    .as_ref()
+                    .is_some_and(|held| held.unsent.is_empty())
+                {
                     client.held = None;
                 }
             }
@@ -193,14 +222,18 @@ impl Bare {
         while let Some(client) = &mut self.clients[slot as usize] {
             let rest = &received[taken..];
             if !client.is_upgraded {
-                let Some(end) = memmem::find(rest, b"\r\n\r\n") else { break };
+                let Some(end) = memmem::find(rest, b"\r\n\r\n") else {
+                    break;
+                };
                 let answer = upgrade(&rest[..end]);
                 client.is_upgraded = true;
                 taken += end + 4;
                 send(self.poll.registry(), client, slot, answer.as_bytes());
                 continue;
             }
-            let Some(said) = frame::Frame::first_of(rest) else { break };
+            let Some(said) = frame::Frame::first_of(rest) else {
+                break;
+            };
             taken += said.size;
             match said.first {
                 frame::TEXT => self.on_message(slot, &said.unmasked()),
@@ -212,10 +245,15 @@ impl Bare {
     }
 
     fn on_message(&mut self, slot: u32, text: &[u8]) {
-        let Some(client) = &mut self.clients[slot as usize] else { return };
+        let Some(client) = &mut self.clients[slot as usize] else {
+            return;
+        };
         if memmem::find(text, br#""type":"connection_init""#).is_some() {
             let key = text_after(text, br#""X-API-KEY":"blink_"#).unwrap_or_default();
-            client.key = std::str::from_utf8(key).ok().and_then(|key| key.parse().ok()).unwrap_or_default();
+            client.key = std::str::from_utf8(key)
+                .ok()
+                .and_then(|key| key.parse().ok())
+                .unwrap_or_default();
             const ACK: &[u8] = br#"{"type":"connection_ack"}"#;
             self.out.clear();
             frame::begin(&mut self.out, frame::TEXT, ACK.len());
@@ -225,7 +263,8 @@ impl Bare {
             client.id = text_after(text, br#""id":""#).unwrap_or_default().into();
             if memmem::find(text, b"myUpdates").is_some() {
                 let account = words::account(client.key as usize);
-                self.redis.subscribe(format!("{}{account}", words::ACCOUNT_CHANNEL).as_bytes());
+                self.redis
+                    .subscribe(format!("{}{account}", words::ACCOUNT_CHANNEL).as_bytes());
                 if let Ok(account) = account.as_bytes().try_into() {
                     self.account_listeners.insert(account, slot);
                 }
@@ -280,7 +319,9 @@ impl Bare {
     /// Sends every listener these prices, in one `send` each.
     fn tell_price(&mut self, payloads: &[Vec<u8>]) {
         for &slot in &self.price_listeners {
-            let Some(client) = &mut self.clients[slot as usize] else { continue };
+            let Some(client) = &mut self.clients[slot as usize] else {
+                continue;
+            };
             self.out.clear();
             for payload in payloads {
                 push_next(&mut self.out, &client.id, payload);
@@ -290,19 +331,30 @@ impl Bare {
     }
 
     fn tell_account(&mut self, account: &[u8], body: &[u8]) {
-        let listener = <[u8; 36]>::try_from(account).ok().and_then(|account| self.account_listeners.get(&account));
+        let listener = <[u8; 36]>::try_from(account)
+            .ok()
+            .and_then(|account| self.account_listeners.get(&account));
         let Some(&slot) = listener else { return };
-        let Some(client) = &mut self.clients[slot as usize] else { return };
-        let payload = receipt_payload(account, text_after(body, words::MEMO_FIELD.as_bytes()).unwrap_or_default());
+        let Some(client) = &mut self.clients[slot as usize] else {
+            return;
+        };
+        let payload = receipt_payload(
+            account,
+            text_after(body, words::MEMO_FIELD.as_bytes()).unwrap_or_default(),
+        );
         write_next(&mut self.out, &client.id, &payload);
         send(self.poll.registry(), client, slot, &self.out);
     }
 
     /// What a listener is told first, now that nothing can be missed: the price twice, as the original tells it.
     fn greet(&mut self, account: &[u8]) {
-        let listener = <[u8; 36]>::try_from(account).ok().and_then(|account| self.account_listeners.get(&account));
+        let listener = <[u8; 36]>::try_from(account)
+            .ok()
+            .and_then(|account| self.account_listeners.get(&account));
         let Some(&slot) = listener else { return };
-        let Some(client) = &mut self.clients[slot as usize] else { return };
+        let Some(client) = &mut self.clients[slot as usize] else {
+            return;
+        };
         let number = self.last_number;
         let price = format!(
             r#"{{"data":{{"myUpdates":{{"errors":[],"me":null,"update":{{"__typename":"Price","base":{number},"offset":12}}}}}}}}"#
@@ -319,9 +371,17 @@ impl Bare {
     }
 
     fn price_payload(&mut self, body: &[u8]) -> Vec<u8> {
-        let price = memmem::find(body, br#""pricePerSat":"#).map(|at| &body[at + 14..]).unwrap_or_default();
-        let end = price.iter().position(|byte| *byte == b',').unwrap_or(price.len());
-        let price: f64 = std::str::from_utf8(&price[..end]).ok().and_then(|price| price.parse().ok()).unwrap_or_default();
+        let price = memmem::find(body, br#""pricePerSat":"#)
+            .map(|at| &body[at + 14..])
+            .unwrap_or_default();
+        let end = price
+            .iter()
+            .position(|byte| *byte == b',')
+            .unwrap_or(price.len());
+        let price: f64 = std::str::from_utf8(&price[..end])
+            .ok()
+            .and_then(|price| price.parse().ok())
+            .unwrap_or_default();
         self.last_number = (price * 1e14).round() as u64;
         format!(
             "{{\"data\":{{\"realtimePrice\":{{\"errors\":[],\"realtimePrice\":{{\
@@ -335,7 +395,9 @@ impl Bare {
 
     /// Sends what the kernel did not take before.
     fn resume(&mut self, slot: u32) {
-        let Some(client) = &mut self.clients[slot as usize] else { return };
+        let Some(client) = &mut self.clients[slot as usize] else {
+            return;
+        };
         let Some(held) = &mut client.held else { return };
         let unsent = std::mem::take(&mut held.unsent);
         send(self.poll.registry(), client, slot, &unsent);
@@ -345,7 +407,8 @@ impl Bare {
         if let Some(mut client) = self.clients[slot as usize].take() {
             let _ = self.poll.registry().deregister(&mut client.stream);
             self.price_listeners.retain(|listener| *listener != slot);
-            self.account_listeners.retain(|_, listener| *listener != slot);
+            self.account_listeners
+                .retain(|_, listener| *listener != slot);
             self.free.push(slot);
         }
     }
@@ -382,10 +445,18 @@ fn send(registry: &Registry, client: &mut Client, slot: u32, bytes: &[u8]) {
         Err(_) => return,
     };
     if sent < bytes.len() {
-        client.held.get_or_insert_default().unsent.extend(&bytes[sent..]);
+        client
+            .held
+            .get_or_insert_default()
+            .unsent
+            .extend(&bytes[sent..]);
         let token = Token(slot as usize + CLIENTS);
         // It fails for a socket that is gone, only.
-        let _ = registry.reregister(&mut client.stream, token, Interest::READABLE | Interest::WRITABLE);
+        let _ = registry.reregister(
+            &mut client.stream,
+            token,
+            Interest::READABLE | Interest::WRITABLE,
+        );
     }
 }
 
@@ -415,7 +486,9 @@ fn receipt_payload(account: &[u8], memo: &[u8]) -> Vec<u8> {
         br#""},"update":{"__typename":"LnUpdate","paymentHash":"bf6b3a1f0e5c4d2b8a7960f1e2d3c4b5a69788f9e0d1c2b3a4f5e6d7c8b9a0f1","status":"PAID","walletId":"6c9ae5a1-0c6b-4d8e-9a39-2b5a7a0f0b01","transaction":{"id":"655cd1926445716f60b89418","status":"SUCCESS","direction":"RECEIVE","memo":""#,
     );
     payload.extend(memo);
-    payload.extend(br#"","settlementAmount":2707,"settlementCurrency":"BTC","createdAt":1700531378}}}}}"#);
+    payload.extend(
+        br#"","settlementAmount":2707,"settlementCurrency":"BTC","createdAt":1700531378}}}}}"#,
+    );
     payload
 }
 
@@ -429,7 +502,8 @@ fn upgrade(head: &[u8]) -> String {
     let head = String::from_utf8_lossy(head);
     let key = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
+        name.eq_ignore_ascii_case("sec-websocket-key")
+            .then(|| value.trim())
     });
     let mut sha1 = Sha1::new();
     sha1.update(key.unwrap_or_default());

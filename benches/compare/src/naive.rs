@@ -45,17 +45,30 @@ async fn main() -> Result<(), Failure> {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1)
     };
-    let listen: SocketAddr = after("--listen").and_then(|text| text.parse().ok()).ok_or(Failure::Usage)?;
+    let listen: SocketAddr = after("--listen")
+        .and_then(|text| text.parse().ok())
+        .ok_or(Failure::Usage)?;
     let redis = after("--redis").ok_or(Failure::Usage)?;
-    let read_buffer = after("--read-buffer").map(|text| text.parse().map_err(|_| Failure::Usage)).transpose()?;
+    let read_buffer = after("--read-buffer")
+        .map(|text| text.parse().map_err(|_| Failure::Usage))
+        .transpose()?;
 
     let events = Events::start(redis).await?;
-    let schema = Schema::build(Query, EmptyMutation, Root).data(events).finish();
-    let router = Router::new().route("/graphql", get(subscribe)).with_state(Server { schema, read_buffer });
+    let schema = Schema::build(Query, EmptyMutation, Root)
+        .data(events)
+        .finish();
+    let router = Router::new()
+        .route("/graphql", get(subscribe))
+        .with_state(Server {
+            schema,
+            read_buffer,
+        });
     // A frame that waits for the acknowledgement of the one before it is late.
-    let listener = tokio::net::TcpListener::bind(listen).await?.tap_io(|socket| {
-        let _ = socket.set_nodelay(true);
-    });
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await?
+        .tap_io(|socket| {
+            let _ = socket.set_nodelay(true);
+        });
     Ok(axum::serve(listener, router).await?)
 }
 
@@ -65,21 +78,29 @@ struct Server {
     read_buffer: Option<usize>,
 }
 
-async fn subscribe(State(server): State<Server>, protocol: GraphQLProtocol, upgrade: WebSocketUpgrade) -> Response {
+async fn subscribe(
+    State(server): State<Server>,
+    protocol: GraphQLProtocol,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let upgrade = match server.read_buffer {
         Some(bytes) => upgrade.read_buffer_size(bytes),
         None => upgrade,
     };
-    upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).on_upgrade(move |socket| {
-        GraphQLWebSocket::new(socket, server.schema, protocol)
-            .on_connection_init(async |init| {
-                let key = init["X-API-KEY"].as_str().and_then(|key| key.strip_prefix("blink_")?.parse().ok());
-                let mut data = Data::default();
-                data.insert(Account(words::account(key.unwrap_or_default())));
-                Ok(data)
-            })
-            .serve()
-    })
+    upgrade
+        .protocols(ALL_WEBSOCKET_PROTOCOLS)
+        .on_upgrade(move |socket| {
+            GraphQLWebSocket::new(socket, server.schema, protocol)
+                .on_connection_init(async |init| {
+                    let key = init["X-API-KEY"]
+                        .as_str()
+                        .and_then(|key| key.strip_prefix("blink_")?.parse().ok());
+                    let mut data = Data::default();
+                    data.insert(Account(words::account(key.unwrap_or_default())));
+                    Ok(data)
+                })
+                .serve()
+        })
 }
 
 /// Whose key it was.
@@ -116,18 +137,28 @@ impl Events {
         while let Some(message) = messages.next().await {
             let body = message.get_payload_bytes();
             // Nobody may listen: that is no failure.
-            match message.get_channel_name().strip_prefix(words::ACCOUNT_CHANNEL) {
+            match message
+                .get_channel_name()
+                .strip_prefix(words::ACCOUNT_CHANNEL)
+            {
                 Some(account) => {
-                    let Ok(Update { invoice }) = serde_json::from_slice(body) else { continue };
+                    let Ok(Update { invoice }) = serde_json::from_slice(body) else {
+                        continue;
+                    };
                     let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(listeners) = accounts.get(account) {
                         let _ = listeners.send(Arc::new(invoice));
                     }
                 }
                 None => {
-                    let Ok(tick) = serde_json::from_slice::<Tick>(body) else { continue };
+                    let Ok(tick) = serde_json::from_slice::<Tick>(body) else {
+                        continue;
+                    };
                     let tick = Arc::new(tick);
-                    *self.last_price.lock().unwrap_or_else(PoisonError::into_inner) = Some(tick.clone());
+                    *self
+                        .last_price
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = Some(tick.clone());
                     let _ = self.prices.send(tick);
                 }
             }
@@ -135,10 +166,16 @@ impl Events {
     }
 
     fn last_price(&self) -> Option<Arc<Tick>> {
-        self.last_price.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_price
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    async fn receipts(&self, account: &str) -> Result<broadcast::Receiver<Arc<Receipt>>, redis::RedisError> {
+    async fn receipts(
+        &self,
+        account: &str,
+    ) -> Result<broadcast::Receiver<Arc<Receipt>>, redis::RedisError> {
         let (receiver, is_new) = {
             let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
             match accounts.get(account) {
@@ -225,7 +262,10 @@ impl Root {
         let live = BroadcastStream::new(events.prices.subscribe());
         let live = live.filter_map(async |tick| tick.ok());
         let prices = stream::iter(events.last_price()).chain(live);
-        Ok(prices.map(|tick| RealtimePricePayload { errors: Vec::new(), realtime_price: RealtimePrice(tick) }))
+        Ok(prices.map(|tick| RealtimePricePayload {
+            errors: Vec::new(),
+            realtime_price: RealtimePrice(tick),
+        }))
     }
 
     async fn my_updates(
@@ -235,14 +275,24 @@ impl Root {
         let events = ctx.data::<Events>()?;
         let account = ctx.data::<Account>()?.0.clone();
         let live = BroadcastStream::new(events.receipts(&account).await?);
-        let receipts = live.filter_map(async |receipt| Some(UserUpdate::LnUpdate(LnUpdate(receipt.ok()?))));
+        let receipts =
+            live.filter_map(async |receipt| Some(UserUpdate::LnUpdate(LnUpdate(receipt.ok()?))));
         let snapshot = events.last_price().into_iter().flat_map(|tick| {
             let base = tick.base_of_sat();
-            [UserUpdate::Price(Price { base, offset: 12 }), UserUpdate::RealtimePrice(RealtimePrice(tick))]
+            [
+                UserUpdate::Price(Price { base, offset: 12 }),
+                UserUpdate::RealtimePrice(RealtimePrice(tick)),
+            ]
         });
         Ok(stream::iter(snapshot).chain(receipts).map(move |update| {
-            let me = (!matches!(update, UserUpdate::Price(_))).then(|| User { id: account.clone() });
-            MyUpdatesPayload { errors: Vec::new(), me, update }
+            let me = (!matches!(update, UserUpdate::Price(_))).then(|| User {
+                id: account.clone(),
+            });
+            MyUpdatesPayload {
+                errors: Vec::new(),
+                me,
+                update,
+            }
         }))
     }
 }
@@ -286,7 +336,14 @@ impl RealtimePrice {
         id[6] = id[6] & 0x0f | 0x50;
         id[8] = id[8] & 0x3f | 0x80;
         let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
     }
 
     async fn timestamp(&self) -> i64 {
@@ -298,12 +355,20 @@ impl RealtimePrice {
     }
 
     async fn btc_sat_price(&self) -> MinorPrice {
-        MinorPrice { base: self.0.base_of_sat(), offset: 12, currency_unit: "MINOR" }
+        MinorPrice {
+            base: self.0.base_of_sat(),
+            offset: 12,
+            currency_unit: "MINOR",
+        }
     }
 
     async fn usd_cent_price(&self) -> MinorPrice {
         let base = (self.0.price_per_usd_cent * 100.0 * 1e6).round() as u64;
-        MinorPrice { base, offset: 6, currency_unit: "MINOR" }
+        MinorPrice {
+            base,
+            offset: 6,
+            currency_unit: "MINOR",
+        }
     }
 }
 
@@ -366,7 +431,11 @@ impl TransactionOf {
     }
 
     async fn direction(&self) -> &'static str {
-        if self.0.transaction.settlement_amount > 0 { "RECEIVE" } else { "SEND" }
+        if self.0.transaction.settlement_amount > 0 {
+            "RECEIVE"
+        } else {
+            "SEND"
+        }
     }
 
     async fn memo(&self) -> Option<&str> {

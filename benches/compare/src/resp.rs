@@ -61,10 +61,16 @@ mod tests {
     fn pushes_are_read_one_by_one_and_not_before_all_of_one_is_there() {
         let bytes = b"*3\r\n$9\r\nsubscribe\r\n$2\r\nab\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$2\r\nab\r\n$3\r\n{}!\r\n";
         let first = Push::first_of(bytes).unwrap();
-        assert_eq!((first.kind, first.channel, first.body), (&b"subscribe"[..], &b"ab"[..], &b"1"[..]));
+        assert_eq!(
+            (first.kind, first.channel, first.body),
+            (&b"subscribe"[..], &b"ab"[..], &b"1"[..])
+        );
         let rest = &bytes[first.size..];
         let second = Push::first_of(rest).unwrap();
-        assert_eq!((second.kind, second.body, second.size), (&b"message"[..], &b"{}!"[..], rest.len()));
+        assert_eq!(
+            (second.kind, second.body, second.size),
+            (&b"message"[..], &b"{}!"[..], rest.len())
+        );
         for end in 0..rest.len() {
             assert_eq!(Push::first_of(&rest[..end]), None, "{end}");
         }

@@ -47,9 +47,19 @@ pub(crate) enum Wrong {
     #[error("client {client} was let go by the server while it was {stage:?}")]
     Closed { client: usize, stage: Stage },
     #[error("client {client} was {stage:?} and was told {said}")]
-    Unexpected { client: usize, stage: Stage, said: String },
-    #[error("client {client} expected event {expected} and was told {number}: lost, twice, or out of order")]
-    Order { client: usize, expected: u64, number: u64 },
+    Unexpected {
+        client: usize,
+        stage: Stage,
+        said: String,
+    },
+    #[error(
+        "client {client} expected event {expected} and was told {number}: lost, twice, or out of order"
+    )]
+    Order {
+        client: usize,
+        expected: u64,
+        number: u64,
+    },
 }
 
 impl Ways {
@@ -58,13 +68,25 @@ impl Ways {
             Question::Price => words::PRICE_FIELD,
             Question::Updates => words::MEMO_FIELD,
         };
-        Ways { question, operations, number_of: memmem::Finder::new(field), first_number }
+        Ways {
+            question,
+            operations,
+            number_of: memmem::Finder::new(field),
+            first_number,
+        }
     }
 }
 
 impl Client {
     pub(crate) fn new(number: usize, stream: TcpStream) -> Self {
-        Client { number, stream, stage: Stage::Connecting, rest: Vec::new(), expected: 0, step: 1 }
+        Client {
+            number,
+            stream,
+            stage: Stage::Connecting,
+            rest: Vec::new(),
+            expected: 0,
+            step: 1,
+        }
     }
 
     /// From now on events bear this number, and then each this much more.
@@ -78,7 +100,11 @@ impl Client {
 
     /// The socket is connected: asks for the upgrade.
     pub(crate) fn on_connected(&mut self) -> Result<(), Wrong> {
-        if let Some(cause) = self.stream.take_error().map_err(|cause| self.socket(cause))? {
+        if let Some(cause) = self
+            .stream
+            .take_error()
+            .map_err(|cause| self.socket(cause))?
+        {
             return Err(self.socket(cause));
         }
         self.stage = Stage::Upgrading;
@@ -98,7 +124,12 @@ impl Client {
         let mut events = 0;
         loop {
             let read = match self.stream.read(buffer) {
-                Ok(0) => return Err(Wrong::Closed { client: self.number, stage: self.stage }),
+                Ok(0) => {
+                    return Err(Wrong::Closed {
+                        client: self.number,
+                        stage: self.stage,
+                    });
+                }
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(events),
                 Err(cause) => return Err(self.socket(cause)),
@@ -124,9 +155,13 @@ impl Client {
     fn hear(&mut self, ways: &Ways, bytes: &[u8], events: &mut u64) -> Result<usize, Wrong> {
         let mut taken = 0;
         if self.stage == Stage::Upgrading {
-            let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(0) };
+            let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
+                return Ok(0);
+            };
             let head = &bytes[..end];
-            if !head.starts_with(b"HTTP/1.1 101") || memmem::find(head, words::SOCKET_ACCEPT.as_bytes()).is_none() {
+            if !head.starts_with(b"HTTP/1.1 101")
+                || memmem::find(head, words::SOCKET_ACCEPT.as_bytes()).is_none()
+            {
                 return Err(self.unexpected(head));
             }
             taken = end + 4;
@@ -171,10 +206,16 @@ impl Client {
                     }
                     // What a client is told first.
                     (Some(number), Question::Price) if number < ways.first_number => Ok(0),
-                    (None, Question::Updates) if memmem::find(text, words::PRICE_FIELD.as_bytes()).is_some() => Ok(0),
-                    (Some(number), _) => {
-                        Err(Wrong::Order { client: self.number, expected: self.expected, number })
+                    (None, Question::Updates)
+                        if memmem::find(text, words::PRICE_FIELD.as_bytes()).is_some() =>
+                    {
+                        Ok(0)
                     }
+                    (Some(number), _) => Err(Wrong::Order {
+                        client: self.number,
+                        expected: self.expected,
+                        number,
+                    }),
                     (None, _) => Err(self.unexpected(text)),
                 }
             }
@@ -187,7 +228,8 @@ impl Client {
         let head = &text[..text.len().min(96)];
         let id = words::operation_id(0).len();
         let own = memmem::find(head, br#""id":""#).and_then(|at| head.get(at + 6..at + 6 + id));
-        memmem::find(head, br#""type":"next""#).is_some() && own.is_some_and(|own| is_operation_id(own, self.number))
+        memmem::find(head, br#""type":"next""#).is_some()
+            && own.is_some_and(|own| is_operation_id(own, self.number))
     }
 
     fn subscribe(&mut self, ways: &Ways) -> Result<(), Wrong> {
@@ -216,11 +258,16 @@ impl Client {
 
     /// In whole: a client says little, and a socket that takes none of it is as good as broken.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        self.stream.write_all(bytes).map_err(|cause| self.socket(cause))
+        self.stream
+            .write_all(bytes)
+            .map_err(|cause| self.socket(cause))
     }
 
     fn socket(&self, cause: io::Error) -> Wrong {
-        Wrong::Socket { client: self.number, cause }
+        Wrong::Socket {
+            client: self.number,
+            cause,
+        }
     }
 
     fn unexpected(&self, said: &[u8]) -> Wrong {
@@ -254,15 +301,24 @@ mod tests {
     #[test]
     fn a_client_knows_its_own_id_and_no_other() {
         for client in [0, 7, 18_999] {
-            assert!(is_operation_id(words::operation_id(client).as_bytes(), client));
-            assert!(!is_operation_id(words::operation_id(client + 1).as_bytes(), client));
+            assert!(is_operation_id(
+                words::operation_id(client).as_bytes(),
+                client
+            ));
+            assert!(!is_operation_id(
+                words::operation_id(client + 1).as_bytes(),
+                client
+            ));
         }
     }
 
     #[test]
     fn the_number_of_a_message_is_the_first_one_behind_its_field() {
         let finder = memmem::Finder::new(words::PRICE_FIELD);
-        assert_eq!(number_in(br#"{"a":{"base":17,"offset":12},"b":{"base":3}}"#, &finder), Some(17));
+        assert_eq!(
+            number_in(br#"{"a":{"base":17,"offset":12},"b":{"base":3}}"#, &finder),
+            Some(17)
+        );
         assert_eq!(number_in(b"{}", &finder), None);
     }
 }

@@ -45,7 +45,10 @@ pub(crate) enum Failed {
     #[error("nothing came for {0:?}: {1} of {2} deliveries are missing")]
     Missing(Duration, u64, u64),
     #[error("nobody has subscribed to {channel}, or no key is known yet, after {patience:?}")]
-    Deaf { channel: &'static str, patience: Duration },
+    Deaf {
+        channel: &'static str,
+        patience: Duration,
+    },
     #[error("{0}")]
     Task(#[from] serde_json::Error),
     #[error("usage: driver '<task in JSON>'")]
@@ -67,7 +70,8 @@ impl Crowd {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let mut redis = TcpStream::from_std(stream);
-        poll.registry().register(&mut redis, REDIS, Interest::READABLE)?;
+        poll.registry()
+            .register(&mut redis, REDIS, Interest::READABLE)?;
         Ok(Crowd {
             poll,
             events: Events::with_capacity(1024),
@@ -85,7 +89,12 @@ impl Crowd {
 
     /// Connects so many, of which so many at a time, each until it has heard its first message. How many waited for
     /// theirs in vain.
-    pub(crate) fn connect(&mut self, count: usize, in_flight: usize, patience: Duration) -> Result<usize, Failed> {
+    pub(crate) fn connect(
+        &mut self,
+        count: usize,
+        in_flight: usize,
+        patience: Duration,
+    ) -> Result<usize, Failed> {
         let mut subscribing: VecDeque<(Instant, usize)> = VecDeque::new();
         let (mut lost, mut listening) = (0, 0);
         self.last_progress = Instant::now();
@@ -93,7 +102,11 @@ impl Crowd {
             while self.clients.len() < count && self.clients.len() - listening < in_flight {
                 let client = self.clients.len();
                 let mut stream = self.dial(client)?;
-                self.poll.registry().register(&mut stream, Token(client), Interest::READABLE | Interest::WRITABLE)?;
+                self.poll.registry().register(
+                    &mut stream,
+                    Token(client),
+                    Interest::READABLE | Interest::WRITABLE,
+                )?;
                 self.clients.push(Client::new(client, stream));
                 subscribing.push_back((Instant::now(), client));
             }
@@ -154,9 +167,16 @@ impl Crowd {
         self.out.clear();
         for _ in 0..count {
             let client = (self.next_number - FIRST_NUMBER) % self.len();
-            let channel = format!("{}{}", words::ACCOUNT_CHANNEL, words::account(client as usize));
+            let channel = format!(
+                "{}{}",
+                words::ACCOUNT_CHANNEL,
+                words::account(client as usize)
+            );
             let body = words::receipt_body(self.next_number);
-            resp::command(&mut self.out, &[b"PUBLISH", channel.as_bytes(), body.as_bytes()]);
+            resp::command(
+                &mut self.out,
+                &[b"PUBLISH", channel.as_bytes(), body.as_bytes()],
+            );
             self.next_number += 1;
         }
         self.send()
@@ -211,7 +231,10 @@ impl Crowd {
     /// Every client has been told the last of all events.
     pub(crate) fn has_heard_all(&self) -> bool {
         match self.ways.question {
-            Question::Price => self.clients.iter().all(|client| client.expected() == self.next_number),
+            Question::Price => self
+                .clients
+                .iter()
+                .all(|client| client.expected() == self.next_number),
             Question::Updates => self.delivered == self.next_number - FIRST_NUMBER,
         }
     }
@@ -261,7 +284,10 @@ fn until_heard(redis: &mut std::net::TcpStream) -> Result<(), Failed> {
     let mut publish = Vec::new();
     let channel = words::PRICE_CHANNEL;
     let body = words::price_body(FIRST_NUMBER - 1);
-    resp::command(&mut publish, &[b"PUBLISH", channel.as_bytes(), body.as_bytes()]);
+    resp::command(
+        &mut publish,
+        &[b"PUBLISH", channel.as_bytes(), body.as_bytes()],
+    );
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         redis.write_all(&publish)?;
@@ -272,5 +298,8 @@ fn until_heard(redis: &mut std::net::TcpStream) -> Result<(), Failed> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Err(Failed::Deaf { channel, patience: PATIENCE })
+    Err(Failed::Deaf {
+        channel,
+        patience: PATIENCE,
+    })
 }

@@ -14,9 +14,6 @@ use crate::crowd::{Crowd, Failed};
 use crate::process::{Threads, processor, resident};
 use crate::task::{Connect, Measured, Phase, Report, Task};
 
-/// Between what connecting left behind and the first phase.
-const SETTLING: Duration = Duration::from_millis(500);
-
 fn main() {
     if let Err(failed) = run() {
         eprintln!("driver: {failed}");
@@ -28,9 +25,10 @@ fn run() -> Result<(), Failed> {
     let task = std::env::args().nth(1).ok_or(Failed::Usage)?;
     let task: Task = serde_json::from_str(&task)?;
     let mut crowd = Crowd::new(&task)?;
-    let resident_before = settled(task.pid, &mut crowd)?;
+    let settling = Duration::from_millis(task.settling_ms);
+    let resident_before = settled(task.pid, &mut crowd, settling)?;
     let connect = connect(&task, &mut crowd)?;
-    crowd.idle(SETTLING)?;
+    crowd.idle(settling)?;
     let mut phases = Vec::with_capacity(task.phases.len());
     for phase in &task.phases {
         phases.push(measure(&task, &mut crowd, phase)?);
@@ -38,16 +36,20 @@ fn run() -> Result<(), Failed> {
             return Err(Failed::Missing(Duration::ZERO, 1, crowd.delivered()));
         }
     }
-    let report = Report { resident_before, connect, phases };
+    let report = Report {
+        resident_before,
+        connect,
+        phases,
+    };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
 
 /// Resident bytes of a server that has started, and loaded what it loads.
-fn settled(pid: u32, crowd: &mut Crowd) -> Result<u64, Failed> {
+fn settled(pid: u32, crowd: &mut Crowd, settling: Duration) -> Result<u64, Failed> {
     let mut before = 0;
     loop {
-        crowd.idle(SETTLING)?;
+        crowd.idle(settling)?;
         match resident(pid)? {
             now if now.abs_diff(before) < 65_536 => return Ok(now),
             now => before = now,
@@ -60,7 +62,13 @@ fn connect(task: &Task, crowd: &mut Crowd) -> Result<Connect, Failed> {
     let patience = Duration::from_millis(task.first_message_ms);
     let first_messages_lost = crowd.connect(task.clients, task.in_flight, patience)?;
     let (seconds, user_us, system_us) = meter.read()?;
-    Ok(Connect { clients: task.clients, seconds, user_us, system_us, first_messages_lost })
+    Ok(Connect {
+        clients: task.clients,
+        seconds,
+        user_us,
+        system_us,
+        first_messages_lost,
+    })
 }
 
 fn measure(task: &Task, crowd: &mut Crowd, phase: &Phase) -> Result<Measured, Failed> {
@@ -68,15 +76,23 @@ fn measure(task: &Task, crowd: &mut Crowd, phase: &Phase) -> Result<Measured, Fa
         Phase::Closed { burst, seconds } => {
             // The first burst finds cold caches, and is not counted.
             closed(crowd, burst, Duration::ZERO)?;
-            deliveries(task.pid, crowd, |crowd| closed(crowd, burst, Duration::from_secs_f64(seconds)))
+            deliveries(task.pid, crowd, |crowd| {
+                closed(crowd, burst, Duration::from_secs_f64(seconds))
+            })
         }
         Phase::Outstanding { events, seconds } => {
             outstanding(crowd, events, Duration::ZERO)?;
-            deliveries(task.pid, crowd, |crowd| outstanding(crowd, events, Duration::from_secs_f64(seconds)))
+            deliveries(task.pid, crowd, |crowd| {
+                outstanding(crowd, events, Duration::from_secs_f64(seconds))
+            })
         }
-        Phase::Modest { events, pause_ms } => modest(crowd, events, Duration::from_millis(pause_ms)),
+        Phase::Modest { events, pause_ms } => {
+            modest(crowd, events, Duration::from_millis(pause_ms))
+        }
         Phase::Asleep { events } => asleep(task.pid, crowd, events),
-        Phase::Resident => Ok(Measured::Memory { resident: resident(task.pid)? }),
+        Phase::Resident => Ok(Measured::Memory {
+            resident: resident(task.pid)?,
+        }),
     }
 }
 
@@ -89,7 +105,12 @@ fn deliveries(
     let meter = Meter::start(pid)?;
     run(crowd)?;
     let (seconds, user_us, system_us) = meter.read()?;
-    Ok(Measured::Deliveries { deliveries: crowd.delivered() - before, seconds, user_us, system_us })
+    Ok(Measured::Deliveries {
+        deliveries: crowd.delivered() - before,
+        seconds,
+        user_us,
+        system_us,
+    })
 }
 
 /// At least one burst, and for so long.
@@ -129,7 +150,10 @@ fn modest(crowd: &mut Crowd, events: u64, pause: Duration) -> Result<Measured, F
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    Ok(Measured::Latency { median_ms: times[times.len() / 2], events })
+    Ok(Measured::Latency {
+        median_ms: times[times.len() / 2],
+        events,
+    })
 }
 
 /// Publishes, and sleeps until the server has run and is idle again; only then are the sockets read. What they hold then
@@ -157,7 +181,12 @@ fn asleep(pid: u32, crowd: &mut Crowd, events: u64) -> Result<Measured, Failed> 
         expected = if event == 0 { took } else { expected.min(took) };
     }
     let deliveries = events * crowd.len();
-    Ok(Measured::Deliveries { deliveries, seconds: total.as_secs_f64(), user_us, system_us })
+    Ok(Measured::Deliveries {
+        deliveries,
+        seconds: total.as_secs_f64(),
+        user_us,
+        system_us,
+    })
 }
 
 /// Less than this for each delivery, and the server has not begun: no stack sends anything in so little.
@@ -196,13 +225,21 @@ struct Meter {
 
 impl Meter {
     fn start(pid: u32) -> Result<Self, Failed> {
-        Ok(Meter { pid, before: processor(pid)?, start: Instant::now() })
+        Ok(Meter {
+            pid,
+            before: processor(pid)?,
+            start: Instant::now(),
+        })
     }
 
     /// Seconds, and microseconds of user and of system time.
     fn read(self) -> Result<(f64, f64, f64), Failed> {
         let seconds = self.start.elapsed().as_secs_f64();
         let now = processor(self.pid)?;
-        Ok((seconds, now.user_us - self.before.user_us, now.system_us - self.before.system_us))
+        Ok((
+            seconds,
+            now.user_us - self.before.user_us,
+            now.system_us - self.before.system_us,
+        ))
     }
 }

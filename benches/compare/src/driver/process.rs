@@ -18,10 +18,19 @@ const TICK_US: f64 = 10_000.0;
 pub(crate) fn processor(pid: u32) -> io::Result<Processor> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field is a name in brackets, which may hold anything.
-    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
-    let mut ticks = fields.split(' ').skip(11).map(|field| field.parse().unwrap_or(0.0));
+    let fields = stat
+        .rsplit_once(") ")
+        .map(|(_, rest)| rest)
+        .unwrap_or_default();
+    let mut ticks = fields
+        .split(' ')
+        .skip(11)
+        .map(|field| field.parse().unwrap_or(0.0));
     let mut next = || ticks.next().unwrap_or(0.0) * TICK_US;
-    Ok(Processor { user_us: next(), system_us: next() })
+    Ok(Processor {
+        user_us: next(),
+        system_us: next(),
+    })
 }
 
 /// Resident bytes of a process.
@@ -31,7 +40,9 @@ pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let kilobytes: Option<u64> = kilobytes.and_then(|kilobytes| kilobytes.parse().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("smaps_rollup without Rss"))
+    kilobytes
+        .map(|kilobytes| kilobytes * 1024)
+        .ok_or_else(|| io::Error::other("smaps_rollup without Rss"))
 }
 
 /// The threads of a process, each looked at for the price of a `pread`: cheap enough to be asked a thousand times a second
@@ -62,8 +73,14 @@ impl Threads {
             let mut text = [0; 64];
             // A thread that has ended runs no more.
             let read = thread.schedstat.read_at(&mut text, 0).unwrap_or(0);
-            let digits = text[..read].split(|byte| *byte == b' ').next().unwrap_or_default();
-            std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+            let digits = text[..read]
+                .split(|byte| *byte == b' ')
+                .next()
+                .unwrap_or_default();
+            std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| digits.parse().ok())
+                .unwrap_or(0)
         });
         ran.sum()
     }

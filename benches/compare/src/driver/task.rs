@@ -20,6 +20,8 @@ pub(crate) struct Task {
     pub(crate) operations: usize,
     /// How long a client waits for its first message before that counts as lost.
     pub(crate) first_message_ms: u64,
+    /// Between looks at whether the server has started in full, and between connecting and the first phase.
+    pub(crate) settling_ms: u64,
     pub(crate) phases: Vec<Phase>,
 }
 
