@@ -158,7 +158,7 @@ def send_command(connection: socket.socket, words: list[str]):
 
 def require_tools(names: list[str]):
     """Every tool is there, or the command that installs it is said."""
-    needed = {"redis-server": "apt-get install redis-server", "cargo": "curl https://sh.rustup.rs -sSf | sh"}
+    needed = {"redis-server": "apt-get install redis-server", "cargo": "apt-get install rustup && rustup toolchain install stable"}
     if "node" in names:
         needed |= {"node": "apt-get install nodejs", "npm": "apt-get install npm"}
     missing = [command for tool, command in needed.items() if not shutil.which(tool)]

@@ -1,6 +1,5 @@
 //! All clients of a run, and the one connection that publishes to them.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -35,6 +34,24 @@ pub(crate) struct Crowd {
     delivered: u64,
     last_progress: Instant,
 }
+
+/// How connecting went.
+pub(crate) struct Connected {
+    /// Clients that waited for their first message in vain.
+    pub(crate) lost: usize,
+    /// When the last of the others was told its own.
+    pub(crate) last_heard: Instant,
+}
+
+/// A client that has not heard its first message.
+struct Opening {
+    client: usize,
+    /// When it was seen to have subscribed.
+    subscribed: Option<Instant>,
+}
+
+/// How long a client that has subscribed keeps the next one waiting.
+const GIVING_WAY: Duration = Duration::from_millis(250);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
@@ -87,58 +104,67 @@ impl Crowd {
         })
     }
 
-    /// Connects so many, of which so many at a time, each until it has heard its first message. How many waited for
-    /// theirs in vain.
+    /// Connects so many, of which so many at a time, each until it has heard its first message. A client that is not
+    /// told one at once gives way to the next: how fast others are let in is no matter of its loss.
     pub(crate) fn connect(
         &mut self,
         count: usize,
         in_flight: usize,
         patience: Duration,
-    ) -> Result<usize, Failed> {
-        let mut subscribing: VecDeque<(Instant, usize)> = VecDeque::new();
-        let (mut lost, mut listening) = (0, 0);
-        self.last_progress = Instant::now();
-        while listening < count {
-            while self.clients.len() < count && self.clients.len() - listening < in_flight {
-                let client = self.clients.len();
-                let mut stream = self.dial(client)?;
-                self.poll.registry().register(
-                    &mut stream,
-                    Token(client),
-                    Interest::READABLE | Interest::WRITABLE,
-                )?;
-                self.clients.push(Client::new(client, stream));
-                subscribing.push_back((Instant::now(), client));
+    ) -> Result<Connected, Failed> {
+        let mut opening: Vec<Opening> = Vec::with_capacity(in_flight);
+        let mut silent: Vec<Opening> = Vec::new();
+        let mut connected = Connected {
+            lost: 0,
+            last_heard: Instant::now(),
+        };
+        let mut looked = Instant::now();
+        self.last_progress = looked;
+        while self.clients.len() < count || !opening.is_empty() || !silent.is_empty() {
+            while self.clients.len() < count && opening.len() < in_flight {
+                let client = self.dial()?;
+                opening.push(Opening {
+                    client,
+                    subscribed: None,
+                });
             }
             self.turn(Some(Duration::from_millis(20)))?;
             let now = Instant::now();
-            // In the order in which they began: the first that still waits decides how long ago that was.
-            let mut waiting = VecDeque::with_capacity(in_flight);
-            while let Some((since, client)) = subscribing.pop_front() {
-                match self.clients[client].stage {
-                    Stage::Listening => listening += 1,
-                    Stage::Subscribing if now - since > patience => {
-                        self.clients[client].stage = Stage::Listening;
-                        listening += 1;
-                        lost += 1;
-                    }
-                    _ => waiting.push_back((since, client)),
+            let before = opening.len();
+            for one in opening.extract_if(.., |one| one.is_over(&self.clients, now)) {
+                match self.clients[one.client].stage {
+                    Stage::Listening => connected.last_heard = now,
+                    _ => silent.push(one),
                 }
             }
-            if waiting.len() < in_flight {
+            if opening.len() < before {
                 self.last_progress = now;
             }
-            subscribing = waiting;
-            self.check_patience(0)?;
+            // There may be thousands: not for every message.
+            if now - looked > GIVING_WAY {
+                looked = now;
+                silent.retain(|one| {
+                    let client = &mut self.clients[one.client];
+                    match client.stage {
+                        Stage::Listening => connected.last_heard = now,
+                        _ if now - one.subscribed.unwrap_or(now) < patience => return true,
+                        _ => connected.lost += 1,
+                    }
+                    client.stage = Stage::Listening;
+                    false
+                });
+            }
+            if !opening.is_empty() {
+                self.check_patience(0)?;
+            }
         }
-        let step = match self.ways.question {
-            Question::Price => 1,
-            Question::Updates => count as u64,
-        };
         for (client, number) in self.clients.iter_mut().zip(FIRST_NUMBER..) {
-            client.expect(if step == 1 { FIRST_NUMBER } else { number }, step);
+            match self.ways.question {
+                Question::Price => client.expect(FIRST_NUMBER, 1),
+                Question::Updates => client.expect(number, count as u64),
+            }
         }
-        Ok(lost)
+        Ok(connected)
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -252,7 +278,9 @@ impl Crowd {
         Ok(())
     }
 
-    fn dial(&self, client: usize) -> io::Result<TcpStream> {
+    /// Begins to connect one more client; its number.
+    fn dial(&mut self) -> io::Result<usize> {
+        let client = self.clients.len();
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -267,7 +295,13 @@ impl Crowd {
             Err(error) if error.raw_os_error() != Some(115) => return Err(error),
             _ => {}
         }
-        Ok(TcpStream::from_std(socket.into()))
+        let mut stream = TcpStream::from_std(socket.into());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut stream, Token(client), interest)?;
+        self.clients.push(Client::new(client, stream));
+        Ok(client)
     }
 
     fn check_patience(&self, deliveries: u64) -> Result<(), Failed> {
@@ -275,6 +309,17 @@ impl Crowd {
         match self.last_progress.elapsed() > PATIENCE {
             true => Err(Failed::Missing(PATIENCE, missing, deliveries)),
             false => Ok(()),
+        }
+    }
+}
+
+impl Opening {
+    /// Whether it keeps the next one waiting no longer.
+    fn is_over(&mut self, clients: &[Client], now: Instant) -> bool {
+        match clients[self.client].stage {
+            Stage::Listening => true,
+            Stage::Subscribing => now - *self.subscribed.get_or_insert(now) > GIVING_WAY,
+            _ => false,
         }
     }
 }

@@ -60,14 +60,16 @@ fn settled(pid: u32, crowd: &mut Crowd, settling: Duration) -> Result<u64, Faile
 fn connect(task: &Task, crowd: &mut Crowd) -> Result<Connect, Failed> {
     let meter = Meter::start(task.pid)?;
     let patience = Duration::from_millis(task.first_message_ms);
-    let first_messages_lost = crowd.connect(task.clients, task.in_flight, patience)?;
-    let (seconds, user_us, system_us) = meter.read()?;
+    let connected = crowd.connect(task.clients, task.in_flight, patience)?;
+    // The wait for messages that never came is no time that it took to connect.
+    let took = connected.last_heard - meter.start;
+    let (_, user_us, system_us) = meter.read()?;
     Ok(Connect {
         clients: task.clients,
-        seconds,
+        seconds: took.as_secs_f64(),
         user_us,
         system_us,
-        first_messages_lost,
+        first_messages_lost: connected.lost,
     })
 }
 
