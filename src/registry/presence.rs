@@ -62,6 +62,13 @@ const BATCH: usize = 500;
 /// Members that are looked at before others get a turn.
 const LOOKS: usize = 1_000;
 
+/// What is told in one hash.
+#[derive(Default)]
+struct Told {
+    known: Vec<(String, String)>,
+    gone: Vec<String>,
+}
+
 impl Presence {
     pub(super) fn new(
         link: RedisLink,
@@ -228,18 +235,17 @@ impl Presence {
     }
 
     fn words(&self, facts: &[Fact], members: &Members) -> Pipeline {
-        let (connections, counts) = (connections(self.node), counts(self.node));
-        let mut words = redis::pipe();
-        words.atomic();
+        let mut of_connections = Told::default();
+        let mut of_counts = Told::default();
         for fact in facts {
-            let hash = match fact {
-                Fact::Connection(_) => &connections,
-                Fact::User(_) | Fact::Key(_) | Fact::Name(_) => &counts,
+            let told = match fact {
+                Fact::Connection(_) => &mut of_connections,
+                Fact::User(_) | Fact::Key(_) | Fact::Name(_) => &mut of_counts,
             };
             let value = match members.truth(fact) {
                 Truth::UnderWay => continue,
                 Truth::Nothing => {
-                    words.hdel(hash, fact.field()).ignore();
+                    told.gone.push(fact.field());
                     continue;
                 }
                 Truth::Connection(member) => {
@@ -249,9 +255,21 @@ impl Presence {
                 Truth::Count(count) => count.to_string(),
                 Truth::Held { turn, key } => held(turn, key),
             };
-            words.hset(hash, fact.field(), value).ignore();
+            told.known.push((fact.field(), value));
         }
-        for hash in [connections, counts] {
+        // A command for each would cost Redis and this node more than what is in it.
+        let mut words = redis::pipe();
+        words.atomic();
+        for (hash, told) in [
+            (connections(self.node), of_connections),
+            (counts(self.node), of_counts),
+        ] {
+            if !told.gone.is_empty() {
+                words.hdel(&hash, told.gone).ignore();
+            }
+            if !told.known.is_empty() {
+                words.hset_multiple(&hash, &told.known).ignore();
+            }
             words
                 .cmd("PEXPIRE")
                 .arg(hash)

@@ -68,8 +68,9 @@ pub(super) struct Open<L> {
     life: Life,
 }
 
-/// What became of a connection that was to be opened.
-pub(super) type Opened<L> = Result<Open<L>, (Connection<L>, Close)>;
+/// What became of a connection that was to be opened. Boxed, because what a task is handed it has
+/// room for twice.
+pub(super) type Opened<L> = Result<Box<Open<L>>, Box<(Connection<L>, Close)>>;
 
 /// What a client that was let in has, and what is known of it.
 struct Life {
@@ -125,13 +126,17 @@ pub(super) fn live<L: Line + 'static>(
     // Boxed, as the end is: they are not for long, and the room for them would be kept all the time.
     let opening = opening.boxed();
     async move {
-        match opening.await? {
+        let ending = match opening.await? {
             Ok(mut open) => {
                 let Err(close) = open.operate().await;
-                Some(open.connection.end(close).boxed().await)
+                open.connection.end(close).boxed()
             }
-            Err((connection, close)) => Some(connection.end(close).boxed().await),
-        }
+            Err(refused) => {
+                let (connection, close) = *refused;
+                connection.end(close).boxed()
+            }
+        };
+        Some(ending.await)
     }
 }
 
@@ -158,7 +163,7 @@ impl<L: Line> Connection<L> {
 
     /// Closes a socket that did not ask for a protocol that is spoken here.
     pub(super) fn refuse(self) -> Opened<L> {
-        Err((self, Close::SubprotocolNotAcceptable))
+        Err(Box::new((self, Close::SubprotocolNotAcceptable)))
     }
 
     /// Lets the client in, or says why not.
@@ -173,7 +178,7 @@ impl<L: Line> Connection<L> {
             ack,
         } = match self.handshake().instrument(span).await {
             Ok(admitted) => admitted,
-            Err(close) => return Err((self, close)),
+            Err(close) => return Err(Box::new((self, close))),
         };
         self.counted = count(&self.server.metrics, session.identity.kind());
         self.key = session.credential.key_id();
@@ -186,10 +191,10 @@ impl<L: Line> Connection<L> {
             refresh: Refresh::default(),
             rings_at: None,
         };
-        Ok(Open {
+        Ok(Box::new(Open {
             connection: self,
             life,
-        })
+        }))
     }
 
     async fn end(mut self, close: Close) -> Close {
