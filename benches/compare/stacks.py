@@ -26,6 +26,7 @@ STACKS = {
         Stack("node", "Node: ws, graphql-ws, graphql-redis-subscriptions"),
         Stack("naive", "async-graphql-axum, one execution each", uses_cores=True),
         Stack("naive-4k", "the same with 4 KiB read buffers", uses_cores=True),
+        Stack("before", "Tidings before", uses_cores=True),
         Stack("tidings", "Tidings", uses_cores=True),
         Stack("bare", "bare loop: one send(2) per frame"),
         Stack("bare-coalescing", "bare loop: all pending frames in one send(2)"),
@@ -40,16 +41,16 @@ class Failure(Exception):
 class Programs:
     """Where the built programs are."""
 
-    def __init__(self, compare: Path, tidings: Path | None):
+    def __init__(self, compare: Path, tidings: Path | None, before: Path | None):
         self.compare = compare
-        self.tidings = tidings
+        self.tidings = {"tidings": tidings, "before": before}
 
     def command(self, stack: Stack, listen: str, redis: str) -> tuple[list[str], dict[str, str]]:
         """The command of a stack, and what its environment has besides ours."""
         program = self.compare / stack.name.split("-")[0]
         bare = [str(program), "--listen", listen, "--redis", redis]
         match stack.name:
-            case "tidings":
+            case "tidings" | "before":
                 settings = {
                     "TIDINGS_SERVER__LISTEN": listen,
                     "TIDINGS_BUS__URL": f"redis://{redis}",
@@ -58,7 +59,7 @@ class Programs:
                     "TIDINGS_REDIS__REPLY_TIMEOUT": "30s",
                     "TIDINGS_REDIS__CANARY_TIMEOUT": "30s",
                 }
-                return [str(self.tidings), "serve"], settings
+                return [str(self.tidings[stack.name]), "serve"], settings
             case "node":
                 return ["node", str(HERE / "node" / "server.mjs"), listen, redis], {"NODE_ENV": "production"}
             case "naive-4k":
