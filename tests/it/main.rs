@@ -17,6 +17,7 @@ mod invoices;
 mod jwks;
 mod layers;
 mod lifetime;
+mod load;
 mod publishing;
 mod queries;
 mod redis_bus;
