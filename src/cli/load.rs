@@ -162,46 +162,7 @@ enum Kind {
     Churn,
 }
 
-const HELP: &str = r#"Words in templates (query, variables, init, channel, body):
-  {i}        the connection, from 0; in the channel and the body, the one that is told
-  {seq}      the publication, from 1
-  {rand}     a random number of 32 bits
-  {now}      the time in milliseconds since 1970; {time} the same in RFC 3339
-  {run}      eight hex digits, new in each run
-  {key}      a line of --keys; {account} a line of --accounts
-Other braces stay as they are; {{seq}} is {seq} itself, and {i:64} is padded with zeros to 64 digits.
-
-Presets: price (everybody hears the same), my-updates (each account its own payments), invoice (each
-connection one payment, once), rewards (each user of a reward program its own). Whatever is said
-besides takes the place of what the preset says.
-
-  tidings load --preset price --url ws://127.0.0.1:4000/graphql --publish redis://127.0.0.1
-
-Without a Redis it is published over HTTP, with a key (`tidings serve --demo` prints one):
-
-  tidings load --preset price -n 100 --url ws://127.0.0.1:4000/graphql --publish http://127.0.0.1:4000 --key blink_…
-
-A hundred accounts with a key each, for my-updates:
-
-  for i in $(seq 100); do cat /proc/sys/kernel/random/uuid; done > accounts.txt
-  while read -r id; do tidings keys create --account "$id"; done < accounts.txt > keys.txt
-  tidings load --preset my-updates -n 1000 --keys keys.txt --accounts accounts.txt --url … --publish …
-
-and for rewards, whose users may have 10 connections each:
-
-  seq 1 100 > users.txt
-  while read -r id; do tidings keys create --account "$(cat /proc/sys/kernel/random/uuid)" --user-id "$id"; done < users.txt > keys.txt
-  tidings load --preset rewards -n 1000 --keys keys.txt --accounts users.txt --url … --publish …
-
-For another server, by the text that its answers have around the number of a publication:
-
-  tidings load --url ws://127.0.0.1:8080/ --query news.graphql --init '{"token":"x"}' -n 500 \
-    --publish redis://127.0.0.1 --channel news --body '{"id":{seq}}' --match '"id":{seq},' --rate 100 --for 30s
-
-It ends with 0 if all connected and each was told all that was published: once, and in order. What is
-not known for certain is not counted: a connection that comes or goes meanwhile lacks only what is
-missing between two deliveries. A server that conflates prices leaves older ones out for clients that
-are slow: they count as missing."#;
+const HELP: &str = include_str!("load.txt");
 
 impl Arguments {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::AbortHandle;
 use tokio::sync::Semaphore;
 use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client;
@@ -18,7 +19,7 @@ use super::target::Target;
 /// The clients, what they are told to do, and what they have counted.
 pub(super) struct Crowd {
     pub(super) plan: Plan,
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) run: Run,
     /// How many connections may be opened at a time.
     pub(super) handshakes: Semaphore,
@@ -29,6 +30,8 @@ pub(super) struct Crowd {
     /// Connections that were told to break off or to leave, and so to come back.
     dropped: AtomicU64,
     is_over: AtomicBool,
+    /// Cancelled when nothing more is to be published.
+    pub(super) enough: CancellationToken,
 }
 
 /// The place of one client, which has one connection at a time.
@@ -54,7 +57,7 @@ pub(super) enum Order {
 const GOODBYES: Duration = Duration::from_secs(5);
 
 impl Crowd {
-    pub(super) fn new(plan: Plan, target: Target, run: Run) -> Self {
+    pub(super) fn new(plan: Plan, target: Arc<Target>, run: Run) -> Self {
         Crowd {
             handshakes: Semaphore::new(plan.handshakes),
             next_turn: Mutex::new(Instant::now()),
@@ -66,6 +69,7 @@ impl Crowd {
                 .collect(),
             dropped: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            enough: CancellationToken::new(),
             plan,
             target,
             run,

@@ -2,19 +2,22 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cost::Usage;
 use super::crowd::{Crowd, Order};
-use super::plan::Scenario;
+use super::plan::{Plan, Scenario};
 use super::progress::{Phase, Progress};
 use super::publisher::{self, Published, Publisher, locked};
-use super::report::{Measured, Report, Usage};
+use super::report::{Measured, Report};
 use super::series::Series;
 use super::server_process::ServerProcess;
+use super::session::Run;
 use super::tally::{Tally, Times};
 
 /// Who carries out a plan.
@@ -50,7 +53,9 @@ pub(super) struct Standing {
 }
 
 /// How often everything is looked at.
-const BEAT: Duration = Duration::from_millis(100);
+const BEAT: Duration = Duration::from_millis(50);
+/// How long a scout waits to be told something.
+const SCOUT: Duration = Duration::from_millis(500);
 
 impl Director {
     pub(super) fn new(
@@ -78,35 +83,32 @@ impl Director {
 
     /// The whole of a run.
     pub(super) async fn direct(mut self, publisher: Option<Publisher>) -> io::Result<Report> {
+        let publisher = publisher.map(Arc::new);
+        if let Some(publisher) = &publisher {
+            self.prime(publisher).await?;
+        }
         self.measured.before = Usage::of(self.server);
         let began = Instant::now();
         self.measured.began = Some(began);
         self.series.begin(began);
         let threads = self.crowd.start()?;
-        let publisher = publisher.map(Arc::new);
-        self.gather(publisher.as_deref(), began).await;
+        self.gather(began).await;
         self.measured.connected = Usage::of(self.server);
-        if self.now.subscribed > 0 {
+        if self.now.subscribed > 0 && !self.measured.is_interrupted {
             self.perform(publisher).await;
             self.drain().await;
         }
         self.measured.performed = Usage::of(self.server);
         self.crowd.end();
-        let gone = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // One that has panicked has said so.
-                let _ = thread.join();
-            }
-        });
-        let _ = gone.await;
+        join(threads).await;
         self.progress.finish();
         Ok(self.report())
     }
 
     /// Waits until all have subscribed, and have been told something first if the server does that.
-    async fn gather(&mut self, publisher: Option<&Publisher>, began: Instant) {
+    async fn gather(&mut self, began: Instant) {
         let wanted = self.crowd.plan.connections as u64;
-        let (mut last, mut changed, mut is_primed) = (self.now, began, false);
+        let (mut last, mut changed) = (self.now, began);
         while self.beat(Phase::Connecting).await {
             let now = self.now;
             if now != last {
@@ -117,18 +119,39 @@ impl Director {
             if come >= wanted && (told >= now.subscribed || is_quiet) {
                 break;
             }
-            if !is_primed && now.subscribed > 0 && told == 0 {
-                is_primed = true;
-                self.prime(publisher).await;
-            }
         }
     }
 
-    async fn prime(&self, publisher: Option<&Publisher>) {
-        let Some(publisher) = publisher else { return };
-        if let Err(error) = publisher::prime(&self.crowd.plan, publisher).await {
-            locked(&self.published).errors.count(error.to_string());
+    /// Sees to it that there is something to be told first, if the plan knows what that could be: a
+    /// scout goes ahead, and if it is told nothing it is published. A server may forget at once what
+    /// nobody listens to, so it is not published before.
+    async fn prime(&self, publisher: &Publisher) -> io::Result<()> {
+        let Crowd { plan, target, .. } = &*self.crowd;
+        if !plan
+            .publication
+            .as_ref()
+            .is_some_and(|publication| publication.prime.is_some())
+        {
+            return Ok(());
         }
+        let plan = Plan {
+            connections: 1,
+            threads: 1,
+            scenario: Scenario::Steady,
+            ..plan.clone()
+        };
+        let run = Run::new(&plan);
+        let scout = Arc::new(Crowd::new(plan, target.clone(), run));
+        let threads = scout.start()?;
+        if !is_told(&scout).await {
+            if let Err(error) = publisher::prime(&scout.plan, publisher).await {
+                locked(&self.published).errors.count(error.to_string());
+            }
+            is_told(&scout).await;
+        }
+        scout.end();
+        join(threads).await;
+        Ok(())
     }
 
     /// Lets it be published and happen, until the time is over.
@@ -141,7 +164,7 @@ impl Director {
             let (crowd, published) = (self.crowd.clone(), self.published.clone());
             let publishing =
                 async move { publisher::publish(&crowd, &publisher, &published).await };
-            AbortOnDropHandle::new(tokio::spawn(publishing))
+            tokio::spawn(publishing)
         });
         let happening = AbortOnDropHandle::new(tokio::spawn(happen(self.crowd.clone())));
         let plan = &self.crowd.plan;
@@ -158,7 +181,12 @@ impl Director {
                 break;
             }
         }
-        drop((publishing, happening));
+        drop(happening);
+        self.crowd.enough.cancel();
+        if let Some(publishing) = publishing {
+            // What is on its way to the bus is waited for: nobody would know whether it got there.
+            let _ = publishing.await;
+        }
         self.measured.performing = began.elapsed();
     }
 
@@ -192,11 +220,12 @@ impl Director {
         Some(all.sum())
     }
 
-    /// Looks at everything once. Says whether it goes on.
+    /// Looks at everything once. Says whether it goes on: it is interrupted once, and then it ends in
+    /// order.
     async fn beat(&mut self, phase: Phase) -> bool {
         tokio::select! {
             biased;
-            () = self.interrupt.cancelled() => {
+            () = self.interrupt.cancelled(), if !self.measured.is_interrupted => {
                 self.measured.is_interrupted = true;
                 return false;
             }
@@ -269,6 +298,31 @@ impl Standing {
         self.bad += tally.duplicated + tally.out_of_order + tally.foreign;
         self.errors += tally.errors.total() + tally.closes.total();
     }
+}
+
+/// Whether a scout is told something before its patience ends.
+async fn is_told(scout: &Crowd) -> bool {
+    let ended = Instant::now() + SCOUT;
+    while Instant::now() < ended {
+        let tally = scout.tally(0);
+        let (is_told, is_gone) = (tally.firsts > 0, tally.refused + tally.lost > 0);
+        drop(tally);
+        if is_told || is_gone {
+            return is_told;
+        }
+        tokio::time::sleep(BEAT / 5).await;
+    }
+    false
+}
+
+async fn join(threads: Vec<JoinHandle<()>>) {
+    let joining = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            // One that has panicked has said so.
+            let _ = thread.join();
+        }
+    });
+    let _ = joining.await;
 }
 
 /// What happens besides publishing.

@@ -11,7 +11,9 @@
 //! meanwhile only what is missing between two deliveries counts.
 
 mod chart;
+mod check;
 mod client;
+mod cost;
 mod crowd;
 mod director;
 mod envelope;
@@ -32,13 +34,14 @@ mod tally;
 mod target;
 mod template;
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::check::BadPlan;
 pub use self::matching::{BadMatching, Matching};
 pub use self::page::page;
-pub use self::plan::{BadPlan, People, Plan, Publication, Question, Scenario};
+pub use self::plan::{People, Plan, Publication, Question, Scenario};
 pub use self::preset::{PRESETS, Preset};
 pub use self::progress::Progress;
 pub use self::publisher::{BadPublisher, Publisher};
@@ -49,7 +52,6 @@ pub use self::template::Template;
 
 use self::crowd::Crowd;
 use self::director::Director;
-use self::publications::Publications;
 use self::session::Run;
 
 /// Why there was no run.
@@ -75,13 +77,8 @@ pub struct Cast {
 /// Carries out a plan.
 pub async fn run(plan: Plan, cast: Cast) -> Result<Report, LoadError> {
     plan.check()?;
-    let publications = Publications::new(Instant::now(), plan.planned(), plan.channels());
-    let run = Run {
-        publications,
-        matching: plan.matching.clone(),
-        publishing_since: std::sync::OnceLock::new(),
-    };
-    let crowd = Crowd::new(plan, cast.target, run);
+    let run = Run::new(&plan);
+    let crowd = Crowd::new(plan, Arc::new(cast.target), run);
     let director = Director::new(crowd, cast.progress, cast.interrupt, cast.server);
     Ok(director.direct(cast.publisher).await?)
 }

@@ -147,7 +147,7 @@ impl Publisher {
     }
 }
 
-/// Publishes what the plan says until its time is over. Cancel-safe: `published` is always right.
+/// Publishes what the plan says until that is enough.
 pub(super) async fn publish(crowd: &Crowd, publisher: &Publisher, published: &Mutex<Published>) {
     let Some(publication) = &crowd.plan.publication else {
         return;
@@ -157,7 +157,11 @@ pub(super) async fn publish(crowd: &Crowd, publisher: &Publisher, published: &Mu
     let mut count = 0u64;
     while count < crowd.plan.planned() {
         let due = began + between.mul_f64((count / burst) as f64);
-        sleep_until(due.into()).await;
+        tokio::select! {
+            biased;
+            () = crowd.enough.cancelled() => return,
+            () = sleep_until(due.into()) => {}
+        }
         let late = due.elapsed();
         // All bursts that are due by now: whoever is behind catches up.
         let bursts = (late.as_secs_f64() / between.as_secs_f64()) as u64 + 1;
@@ -176,7 +180,7 @@ pub(super) async fn publish(crowd: &Crowd, publisher: &Publisher, published: &Mu
     }
 }
 
-/// Publishes the next so many. Says whether there was room to count them.
+/// Publishes the next so many. Says whether it goes on.
 async fn some(
     crowd: &Crowd,
     publisher: &Publisher,
@@ -187,6 +191,9 @@ async fn some(
         Publisher::Http { .. } => {
             // One after another, or the server might see them in another order.
             for _ in 0..many {
+                if crowd.enough.is_cancelled() {
+                    return false;
+                }
                 let seq = crowd.run.publications.count() + 1;
                 let Some((channel, body)) = rendered(crowd, seq) else {
                     return false;

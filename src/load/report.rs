@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::cost::{Server, Tester, Usage};
 use super::matching::Matching;
 use super::plan::{Plan, Scenario};
 use super::publisher::Published;
 use super::series::Series;
-use super::server_process::{Cpu, ServerProcess};
 use super::session::Run;
 use super::tally::{Counts, Tally, Times};
 
@@ -118,30 +118,6 @@ pub(super) struct CloseCount {
     pub(super) count: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Server {
-    /// While it was published, and until the last delivery had arrived.
-    pub(super) cpu: Option<Cpu>,
-    pub(super) micros_per_delivery: Option<f64>,
-    /// While connections were opened.
-    pub(super) connecting_cpu: Option<Cpu>,
-    pub(super) micros_per_connection: Option<f64>,
-    pub(super) resident_bytes_before: Option<u64>,
-    pub(super) resident_bytes_connected: Option<u64>,
-    pub(super) resident_bytes_peak: u64,
-    pub(super) resident_bytes_per_connection: Option<f64>,
-}
-
-/// What the load tester itself needed.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Tester {
-    pub(super) cpu: Option<Cpu>,
-    /// Of the processors that its threads for clients can use, while it was published.
-    pub(super) busy_share: Option<f64>,
-}
-
 /// How long something took.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -169,31 +145,11 @@ pub(super) struct Measured {
     pub(super) is_interrupted: bool,
 }
 
-/// What the server and this process have used by a time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
-    cpu: Option<Cpu>,
-    resident: Option<u64>,
-    own: Option<Cpu>,
-}
-
-/// Above this share the figures are the load tester's own limit.
-pub(super) const BUSY: f64 = 0.9;
 /// Percentiles of the curve. The steps are those in which tails are told.
 const CURVE: [f64; 17] = [
     0.0, 10.0, 25.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99,
     99.999, 100.0,
 ];
-
-impl Usage {
-    pub(super) fn of(server: Option<ServerProcess>) -> Self {
-        Usage {
-            cpu: server.and_then(ServerProcess::cpu),
-            resident: server.and_then(ServerProcess::resident_bytes),
-            own: ServerProcess::own().cpu(),
-        }
-    }
-}
 
 impl Report {
     pub(super) fn new(
@@ -366,51 +322,6 @@ impl Returns {
             to_subscribe: Quantiles::of(&tally.back),
             to_first_result: Quantiles::of(&tally.back_first),
         })
-    }
-}
-
-impl Server {
-    fn new(tally: &Tally, measured: &Measured) -> Self {
-        let Measured {
-            before,
-            connected,
-            performed,
-            ..
-        } = *measured;
-        let used = |from: Usage, to: Usage| Some(to.cpu?.since(from.cpu?));
-        let each = |cpu: Option<Cpu>, count: u64| {
-            let cpu = cpu.filter(|_| count > 0)?;
-            Some(cpu.total().as_secs_f64() * 1e6 / count as f64)
-        };
-        let (connecting_cpu, cpu) = (used(before, connected), used(connected, performed));
-        let grown = connected.resident.zip(before.resident);
-        let grown = grown.map(|(after, before)| after as f64 - before as f64);
-        Server {
-            cpu,
-            micros_per_delivery: each(cpu, tally.deliveries),
-            connecting_cpu,
-            micros_per_connection: each(connecting_cpu, tally.subscribed),
-            resident_bytes_before: before.resident,
-            resident_bytes_connected: connected.resident,
-            resident_bytes_peak: measured.peak_bytes,
-            resident_bytes_per_connection: grown
-                .filter(|_| tally.subscribed > 0)
-                .map(|grown| grown / tally.subscribed as f64),
-        }
-    }
-}
-
-impl Tester {
-    fn new(plan: &Plan, measured: &Measured) -> Self {
-        let used = measured.performed.own.zip(measured.connected.own);
-        let cpu = used.map(|(after, before)| after.since(before));
-        let time = measured.performing.as_secs_f64() * plan.threads as f64;
-        Tester {
-            cpu,
-            busy_share: cpu
-                .filter(|_| time > 0.0)
-                .map(|cpu| cpu.total().as_secs_f64() / time),
-        }
     }
 }
 

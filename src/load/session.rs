@@ -1,11 +1,13 @@
 //! One connection as the protocol sees it: bytes come in, what they mean is counted, and what must be
 //! said stands in a buffer. It does no I/O.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::envelope::{self, Envelope, Said};
 use super::matching::Matching;
 use super::place::{Delivered, Place};
+use super::plan::Plan;
 use super::publications::{Owner, Publications};
 use super::tally::Tally;
 use crate::websocket::{self, Message, Opcode, Reader, Role, close_payload, push_masked};
@@ -40,7 +42,18 @@ pub(super) struct Run {
     pub(super) matching: Matching,
     /// Since when there is something to be heard. Nobody who subscribed before needs a first result
     /// to know what to expect.
-    pub(super) publishing_since: std::sync::OnceLock<Instant>,
+    pub(super) publishing_since: OnceLock<Instant>,
+}
+
+impl Run {
+    /// A run of this plan, of which nothing is published yet.
+    pub(super) fn new(plan: &Plan) -> Self {
+        Run {
+            publications: Publications::new(Instant::now(), plan.planned(), plan.channels()),
+            matching: plan.matching.clone(),
+            publishing_since: OnceLock::new(),
+        }
+    }
 }
 
 /// How a connection ended that we did not end.

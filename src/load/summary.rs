@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::report::{BUSY, CloseCount, Quantiles, Report};
+use super::cost::BUSY;
+use super::report::{CloseCount, Quantiles, Report};
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -41,10 +42,12 @@ impl Report {
         line(f, "connected", &text)?;
         times(f, "to subscribe", &all.to_subscribe)?;
         times(f, "to first result", &all.to_first_result)?;
-        if all.first_results < all.subscribed {
+        let slow = self.slow.as_ref().map_or(0, |slow| slow.clients);
+        let untold = all.subscribed.saturating_sub(all.first_results + slow);
+        if untold > 0 {
             let text = format!(
                 "{} were told nothing before it was published",
-                number((all.subscribed - all.first_results) as f64)
+                number(untold as f64)
             );
             line(f, "", &text)?;
         }

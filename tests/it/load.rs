@@ -1,23 +1,16 @@
 //! `tidings load`: what it counts, against servers that do well and servers that do not.
 
-use std::net::SocketAddr;
 use std::process::Stdio;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::redis_server::RedisServer;
 use crate::tidings::Tidings;
 
 /// How a run ended.
-struct Ended {
+pub(crate) struct Ended {
     code: Option<i32>,
-    printed: String,
+    pub(crate) printed: String,
     said: String,
     directory: tempfile::TempDir,
 }
@@ -33,13 +26,13 @@ impl Ended {
     }
 
     #[track_caller]
-    fn good(&self) -> Value {
+    pub(crate) fn good(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}{}", self.printed, self.said);
         self.report()
     }
 
     #[track_caller]
-    fn failed(&self, reason: &str) -> Value {
+    pub(crate) fn failed(&self, reason: &str) -> Value {
         assert_eq!(self.code, Some(1), "{}{}", self.printed, self.said);
         assert_eq!(self.said.trim_end(), format!("error: {reason}"));
         self.report()
@@ -47,7 +40,7 @@ impl Ended {
 }
 
 /// Runs `tidings load` in a directory with these files.
-async fn load(arguments: &[&str], files: &[(&str, &str)]) -> Ended {
+pub(crate) async fn load(arguments: &[&str], files: &[(&str, &str)]) -> Ended {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, text) in files {
         std::fs::write(directory.path().join(name), text).expect(name);
@@ -84,7 +77,9 @@ async fn over_http() -> (Tidings, String, [String; 3]) {
 /// The arguments of a preset against a server, over HTTP.
 fn preset<'a>(name: &'a str, url: &'a str, http: &'a [String; 3]) -> Vec<&'a str> {
     let [publish, to, key] = http.each_ref().map(String::as_str);
-    vec!["--preset", name, "--url", url, publish, to, "--key", key, "--for", "1s", "--rate", "20"]
+    vec![
+        "--preset", name, "--url", url, publish, to, "--key", key, "--for", "1s", "--rate", "20",
+    ]
 }
 
 #[tokio::test]
@@ -104,7 +99,11 @@ async fn prices_reach_everybody_once_and_in_order() {
     assert_eq!(deliveries["isExact"], true);
     assert_eq!(deliveries["latency"]["count"], published * 50);
     assert!(report["server"]["residentBytesConnected"].as_u64() > Some(1_000_000));
-    assert!(ended.printed.contains("connected         50 of 50 in "), "{}", ended.printed);
+    assert!(
+        ended.printed.contains("connected         50 of 50 in "),
+        "{}",
+        ended.printed
+    );
     server.until_metric("tidings_connections", 0.0).await;
     is_a_page_of_its_own(&ended.file("report.html"));
 }
@@ -115,8 +114,26 @@ async fn through_redis_prices_come_in_bursts_from_several_threads() {
     let server = Tidings::start_on(&redis, &[]).await;
     let (url, to) = (server.ws_url(), redis.url().to_string());
     let arguments = [
-        "--preset", "price", "--url", &url, "--publish", &to, "-n", "20", "--threads", "2",
-        "--scenario", "burst", "--burst", "8", "--rate", "5", "--for", "1s", "--source-addresses", "3",
+        "--preset",
+        "price",
+        "--url",
+        &url,
+        "--publish",
+        &to,
+        "-n",
+        "20",
+        "--threads",
+        "2",
+        "--scenario",
+        "burst",
+        "--burst",
+        "8",
+        "--rate",
+        "5",
+        "--for",
+        "1s",
+        "--source-addresses",
+        "3",
     ];
     let report = load(&arguments, &[]).await.good();
     assert_eq!(report["publications"]["published"], 40);
@@ -134,8 +151,18 @@ async fn each_account_is_told_its_own_payments() {
         keys.push(server.key(account, &["read"]).await);
     }
     let mut arguments = preset("my-updates", &url, &http);
-    arguments.extend(["-n", "6", "--keys", "keys.txt", "--accounts", "accounts.txt"]);
-    let files = [("keys.txt", keys.join("\n")), ("accounts.txt", accounts.join("\n"))];
+    arguments.extend([
+        "-n",
+        "6",
+        "--keys",
+        "keys.txt",
+        "--accounts",
+        "accounts.txt",
+    ]);
+    let files = [
+        ("keys.txt", keys.join("\n")),
+        ("accounts.txt", accounts.join("\n")),
+    ];
     let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
     let report = load(&arguments, &files).await.good();
     // Two connections for each account.
@@ -150,7 +177,10 @@ async fn each_invoice_is_paid_once() {
     let mut arguments = preset("invoice", &url, &http);
     arguments.extend(["-n", "8", "--for", "20s"]);
     arguments.retain(|argument| *argument != "1s");
-    let at = arguments.iter().position(|argument| *argument == "--for").unwrap();
+    let at = arguments
+        .iter()
+        .position(|argument| *argument == "--for")
+        .unwrap();
     arguments.remove(at);
     let report = load(&arguments, &[]).await.good();
     assert_eq!(report["publications"]["published"], 8);
@@ -195,12 +225,18 @@ async fn while_some_come_and_go_the_others_lack_nothing() {
     let mut arguments = preset("price", &url, &http);
     arguments.extend(["-n", "20", "--scenario", "churn", "--churn-rate", "50"]);
     let report = load(&arguments, &[]).await.good();
-    assert!(report["returns"]["subscribed"].as_u64() > Some(20), "{report:#}");
+    assert!(
+        report["returns"]["subscribed"].as_u64() > Some(20),
+        "{report:#}"
+    );
 }
 
 #[tokio::test]
 async fn clients_that_do_not_read_are_counted_by_themselves() {
-    let settings = [("TIDINGS_LIMITS__OUTBOX_FRAMES", "4"), ("TIDINGS_LIMITS__CONFLATE_ABOVE", "1000")];
+    let settings = [
+        ("TIDINGS_LIMITS__OUTBOX_FRAMES", "4"),
+        ("TIDINGS_LIMITS__CONFLATE_ABOVE", "1000"),
+    ];
     let server = Tidings::start_with(&settings).await;
     let key = server.key(ACCOUNT, &["read", "publish"]).await;
     let (url, to) = (server.ws_url(), server.http_url("/"));
@@ -229,13 +265,27 @@ async fn a_demo_can_be_put_under_load_with_the_key_it_prints() {
 async fn connections_that_are_refused_or_closed_are_told_with_the_servers_words() {
     let (_server, url, http) = over_http().await;
     let mut arguments = preset("my-updates", &url, &http);
-    arguments.extend(["-n", "3", "--account", ACCOUNT, "--init", r#"{"X-API-KEY":"blink_wrong"}"#]);
-    let report = load(&arguments, &[]).await.failed("3 connections were refused");
-    assert_eq!(report["closes"], json!([{ "code": 4403, "reason": "Forbidden", "count": 3 }]));
+    arguments.extend([
+        "-n",
+        "3",
+        "--account",
+        ACCOUNT,
+        "--init",
+        r#"{"X-API-KEY":"blink_wrong"}"#,
+    ]);
+    let report = load(&arguments, &[])
+        .await
+        .failed("3 connections were refused");
+    assert_eq!(
+        report["closes"],
+        json!([{ "code": 4403, "reason": "Forbidden", "count": 3 }])
+    );
 
     let elsewhere = url.replace("/graphql", "/elsewhere");
     let arguments = preset("price", &elsewhere, &http);
-    let report = load(&[&arguments[..], &["-n", "2"]].concat(), &[]).await.failed("2 connections were refused");
+    let report = load(&[&arguments[..], &["-n", "2"]].concat(), &[])
+        .await
+        .failed("2 connections were refused");
     assert_eq!(report["errors"][0]["error"], "HTTP 404 Not Found");
 }
 
@@ -243,151 +293,27 @@ async fn connections_that_are_refused_or_closed_are_told_with_the_servers_words(
 async fn what_the_bus_does_not_take_is_no_success() {
     let (_server, url, http) = over_http().await;
     let mut arguments = preset("price", &url, &http);
-    arguments.extend(["-n", "1", "--body", r#"{"pricePerSat":"cheap {seq}"}"#, "--rate", "1"]);
-    let at = arguments.iter().position(|argument| *argument == "20").unwrap();
+    arguments.extend([
+        "-n",
+        "1",
+        "--body",
+        r#"{"pricePerSat":"cheap {seq}"}"#,
+        "--rate",
+        "1",
+    ]);
+    let at = arguments
+        .iter()
+        .position(|argument| *argument == "20")
+        .unwrap();
     arguments.drain(at - 1..=at);
     let ended = load(&arguments, &[]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.said);
-    assert!(ended.printed.contains("publishing was answered with 400"), "{}", ended.printed);
+    assert!(
+        ended.printed.contains("publishing was answered with 400"),
+        "{}",
+        ended.printed
+    );
     assert_eq!(ended.report()["publications"]["failed"], 1);
-}
-
-/// What a server that is not ours does with publication `seq`.
-type Fault = fn(u64) -> Vec<u64>;
-
-/// A server of another kind: it orders keys otherwise, pings, tells nothing first, takes publications
-/// over HTTP at any path, and makes a mistake.
-async fn careless(fault: Fault) -> (SocketAddr, SocketAddr) {
-    let (told, _) = tokio::sync::broadcast::channel::<u64>(1000);
-    let (clients, bus) = (listener().await, listener().await);
-    let addresses = (clients.local_addr().unwrap(), bus.local_addr().unwrap());
-    let sender = told.clone();
-    tokio::spawn(async move {
-        let publish = axum::routing::post(move |body: String| async move {
-            let seq: Value = serde_json::from_str(&body).unwrap();
-            for seq in fault(seq["n"].as_u64().unwrap()) {
-                let _ = sender.send(seq);
-            }
-        });
-        let app = axum::Router::new().route("/say/{channel}", publish);
-        axum::serve(bus, app).await.unwrap();
-    });
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = clients.accept().await {
-            tokio::spawn(serve(socket, told.subscribe()));
-        }
-    });
-    addresses
-}
-
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
-}
-
-#[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-async fn serve(socket: tokio::net::TcpStream, mut told: tokio::sync::broadcast::Receiver<u64>) {
-    let accept = |_: &Request, mut response: Response| {
-        let protocol = HeaderValue::from_static("graphql-transport-ws");
-        response.headers_mut().insert("sec-websocket-protocol", protocol);
-        Ok(response)
-    };
-    let mut socket = tokio_tungstenite::accept_hdr_async(socket, accept).await.unwrap();
-    loop {
-        tokio::select! {
-            message = socket.next() => {
-                let Some(Ok(Message::Text(text))) = message else { return };
-                let message: Value = serde_json::from_str(&text).unwrap();
-                let answer = match message["type"].as_str().unwrap() {
-                    "connection_init" => vec![r#"{"type":"ping"}"#, r#"{"payload":null,"type":"connection_ack"}"#],
-                    "subscribe" => vec![],
-                    "pong" => vec![],
-                    other => panic!("{other}"),
-                };
-                for text in answer {
-                    socket.send(Message::text(text)).await.unwrap();
-                }
-            }
-            Ok(seq) = told.recv() => {
-                if seq == 0 {
-                    let frame = CloseFrame { code: 4499.into(), reason: "had enough".into() };
-                    let _ = socket.close(Some(frame)).await;
-                    return;
-                }
-                let text = format!(r#"{{"payload":{{"data":{{"news":{{"n":{seq}}}}}}},"type":"next","id":"1"}}"#);
-                socket.send(Message::Ping(vec![1].into())).await.unwrap();
-                socket.send(Message::text(text)).await.unwrap();
-            }
-        }
-    }
-}
-
-async fn load_on_careless(fault: Fault, more: &[&str]) -> Ended {
-    let (clients, bus) = careless(fault).await;
-    let (url, to) = (format!("ws://{clients}/"), format!("http://{bus}/say/{{channel}}"));
-    let arguments = [
-        "--url", &url, "--query", "news.graphql", "--publish", &to, "--channel", "news",
-        "--body", r#"{"n":{seq}}"#, "-n", "2", "--rate", "50", "--for", "200ms", "--settle", "500ms",
-    ];
-    let files = [("news.graphql", "subscription { news { n } }")];
-    load(&[&arguments[..], more].concat(), &files).await
-}
-
-const EXACT: [&str; 2] = ["--match", r#""n":{seq}"#];
-
-#[tokio::test]
-async fn another_server_that_does_well_does_well() {
-    let report = load_on_careless(|seq| vec![seq], &EXACT).await.good();
-    assert_eq!(report["deliveries"]["received"], 20);
-    assert_eq!(report["connections"]["firstResults"], 0);
-    let counted = load_on_careless(|seq| vec![seq], &[]).await;
-    assert_eq!(counted.good()["deliveries"]["received"], 20);
-    assert!(counted.printed.contains("--match would tell which is which"), "{}", counted.printed);
-}
-
-#[tokio::test]
-async fn what_is_left_out_is_missing() {
-    let fault: Fault = |seq| if seq == 3 || seq == 10 { vec![] } else { vec![seq] };
-    let report = load_on_careless(fault, &EXACT).await.failed("4 deliveries are missing");
-    assert_eq!(report["deliveries"]["received"], 16);
-    load_on_careless(fault, &[]).await.failed("4 deliveries are missing");
-}
-
-#[tokio::test]
-async fn what_comes_twice_is_counted_as_such() {
-    let fault: Fault = |seq| if seq == 3 { vec![3, 3] } else { vec![seq] };
-    let report = load_on_careless(fault, &EXACT).await.failed("2 deliveries came twice");
-    assert_eq!(report["deliveries"]["received"], 20);
-}
-
-#[tokio::test]
-async fn what_comes_late_is_out_of_order_and_not_missing() {
-    let fault: Fault = |seq| match seq {
-        3 => vec![],
-        4 => vec![4, 3],
-        seq => vec![seq],
-    };
-    let report = load_on_careless(fault, &EXACT).await.failed("2 deliveries came out of order");
-    assert_eq!(report["deliveries"]["missing"], 0);
-}
-
-#[tokio::test]
-async fn what_somebody_else_should_have_been_told_is_noticed() {
-    let own = ["--channel", "news_{i}"];
-    let (clients, bus) = careless(|seq| vec![seq]).await;
-    let (url, to) = (format!("ws://{clients}/"), format!("http://{bus}/say/{{channel}}"));
-    let arguments = [
-        "--url", &url, "--query", "@subscription { news { n } }", "--publish", &to, own[0], own[1],
-        "--body", r#"{"n":{seq}}"#, "-n", "2", "--rate", "50", "--for", "200ms", "--settle", "500ms",
-    ];
-    let ended = load(&[&arguments[..], &EXACT].concat(), &[]).await;
-    ended.failed("10 deliveries were for somebody else");
-}
-
-#[tokio::test]
-async fn connections_that_the_server_closes_are_lost() {
-    let fault: Fault = |seq| if seq == 5 { vec![0] } else { vec![seq] };
-    let report = load_on_careless(fault, &EXACT).await.failed("2 connections were lost");
-    assert_eq!(report["closes"], json!([{ "code": 4499, "reason": "had enough", "count": 2 }]));
 }
 
 #[tokio::test]
@@ -430,7 +356,10 @@ async fn a_run_that_is_interrupted_reports_what_there_was() {
     let directory = tempfile::tempdir().unwrap();
     let mut arguments = preset("price", &url, &http);
     arguments.extend(["-n", "5"]);
-    let at = arguments.iter().position(|argument| *argument == "1s").unwrap();
+    let at = arguments
+        .iter()
+        .position(|argument| *argument == "1s")
+        .unwrap();
     arguments[at] = "10m";
     let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
         .arg("load")
@@ -443,32 +372,51 @@ async fn a_run_that_is_interrupted_reports_what_there_was() {
         .spawn()
         .unwrap();
     server.until_metric("tidings_connections", 5.0).await;
-    let heard = r#"tidings_events_total{topic="price",outcome="delivered"}"#;
-    let _ = heard;
-    server.until("it is published", async || server.metric("tidings_deliveries_total").await > 10.0).await;
+    server
+        .until("it is published", async || {
+            server.metric("tidings_deliveries_total").await > 10.0
+        })
+        .await;
     let pid = child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.starts_with("connecting: 0 of 5"), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["isInterrupted"], true);
-    assert!(report["deliveries"]["received"].as_u64() > Some(0), "{report:#}");
+    assert!(
+        report["deliveries"]["received"].as_u64() > Some(0),
+        "{report:#}"
+    );
 }
 
 /// Whether a page is well formed, has its charts, and needs nothing from anywhere.
 fn is_a_page_of_its_own(html: &str) {
-    for outside in ["http://", "https://", "src=", "href=", "@import", "url(", "<script"] {
+    for outside in [
+        "http://", "https://", "src=", "href=", "@import", "url(", "<script",
+    ] {
         // The address of the server is there as text.
-        let found = html.match_indices(outside).find(|(at, _)| !html[..*at].ends_with(['"', ' ', '>']));
+        let found = html
+            .match_indices(outside)
+            .find(|(at, _)| !html[..*at].ends_with(['"', ' ', '>']));
         assert_eq!(found, None, "{outside}");
     }
     assert_eq!(html.matches("<svg ").count(), 4);
     let mut open = Vec::new();
     for tag in html.split('<').skip(1) {
         let (tag, _) = tag.split_once('>').expect("tags end");
-        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
+        let name = tag
+            .trim_start_matches('/')
+            .split([' ', '/'])
+            .next()
+            .unwrap();
         if tag.starts_with('/') {
             assert_eq!(open.pop(), Some(name), "{html}");
         } else if !tag.ends_with('/') && !["!doctype", "meta"].contains(&name) {

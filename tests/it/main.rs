@@ -18,6 +18,7 @@ mod jwks;
 mod layers;
 mod lifetime;
 mod load;
+mod load_faults;
 mod publishing;
 mod queries;
 mod redis_bus;
