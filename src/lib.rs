@@ -35,7 +35,8 @@
 //! * [`drain`] is how the process ends;
 //! * [`transport`] speaks to clients;
 //! * [`telemetry`] writes log lines; [`config`] holds every setting;
-//! * [`demo`] makes events for a first look; [`cli`] is the program.
+//! * [`demo`] makes events for a first look; [`load`] is a crowd of clients that measures a server;
+//!   [`cli`] is the program.
 pub mod spelling;
 
 pub mod websocket;
@@ -81,5 +82,7 @@ pub mod telemetry;
 pub mod config;
 
 pub mod demo;
+
+pub mod load;
 
 pub mod cli;

@@ -8,6 +8,7 @@ mod accounts;
 mod config;
 mod connections;
 mod keys;
+mod load;
 mod publish;
 mod schema;
 mod serve;
@@ -68,6 +69,8 @@ enum Command {
     Accounts(accounts::Command),
     /// Publish events
     Publish(publish::Arguments),
+    /// Put a server under load, and measure it
+    Load(Box<load::Arguments>),
     /// Show the settings, or look for mistakes in them
     #[command(subcommand)]
     Config(config::Command),
@@ -103,6 +106,7 @@ impl Cli {
             Command::Connections(command) => command.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
+            Command::Load(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),
             Command::Schema => schema::schema(),
         }

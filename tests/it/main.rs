@@ -17,6 +17,8 @@ mod invoices;
 mod jwks;
 mod layers;
 mod lifetime;
+mod load;
+mod load_faults;
 mod publishing;
 mod queries;
 mod redis_bus;
