@@ -114,7 +114,9 @@ enum Changes {
     Off,
     Some {
         facts: HashSet<Fact>,
-        /// How many may be remembered one by one.
+        /// Connections, which are told for lists alone: limits do not wait for them.
+        connections: HashSet<Uuid>,
+        /// How many of each may be remembered one by one.
         room: usize,
     },
     /// Too many to remember each: what the fleet knows is thrown away.
@@ -131,6 +133,7 @@ impl Members {
         Members {
             changes: Changes::Some {
                 facts: HashSet::new(),
+                connections: HashSet::new(),
                 room: CHANGES,
             },
             ..Members::default()
@@ -359,9 +362,15 @@ impl Members {
     ///
     /// What it was not told yet stays to be told: it may remember those who have left.
     pub(super) fn doubt_all(&mut self) {
-        if let Changes::Some { facts, .. } = std::mem::take(&mut self.changes) {
+        let before = std::mem::take(&mut self.changes);
+        if let Changes::Some {
+            facts, connections, ..
+        } = before
+        {
             self.take_all();
-            facts.into_iter().for_each(|fact| self.doubt(fact));
+            let connections = connections.into_iter().map(Fact::Connection);
+            let untold = facts.into_iter().chain(connections);
+            untold.for_each(|fact| self.doubt(fact));
         } else {
             self.start_over();
         }
@@ -382,7 +391,7 @@ impl Members {
         let users = self.users.keys().copied().map(Fact::User);
         let keys = self.keys.keys().copied().map(Fact::Key);
         // Not one by one: however many there are, what the fleet knows is not thrown away for them.
-        if let Changes::Some { facts, room } = &mut self.changes {
+        if let Changes::Some { facts, room, .. } = &mut self.changes {
             facts.extend(users.chain(keys));
             *room = (*room).max(facts.len() * 2);
         }
@@ -393,42 +402,50 @@ impl Members {
     pub(super) fn told(&self) -> Option<(usize, usize)> {
         let counted = self.users.len() + self.keys.len() + self.names.len();
         match &self.changes {
-            Changes::Some { facts, .. } if facts.is_empty() && self.late.is_empty() => {
+            Changes::Some {
+                facts, connections, ..
+            } if facts.is_empty() && connections.is_empty() && self.late.is_empty() => {
                 Some((self.by_id.len(), counted))
             }
             _ => None,
         }
     }
 
-    /// Takes up to `count` facts that have changed; `None` when all have.
+    /// Takes up to `count` facts that have changed, other than of single connections; `None` when all
+    /// have.
     pub(super) fn take_changes(&mut self, count: usize) -> Option<Vec<Fact>> {
         match &mut self.changes {
             Changes::Off => Some(Vec::new()),
             Changes::All => None,
-            Changes::Some { facts, .. } => {
-                let some: Vec<_> = facts.iter().take(count).cloned().collect();
-                for fact in &some {
-                    facts.remove(fact);
-                }
-                // What it had room for in a storm is not kept for ever.
-                if facts.is_empty() {
-                    facts.shrink_to(count);
-                }
-                Some(some)
+            Changes::Some { facts, .. } => Some(take(facts, count)),
+        }
+    }
+
+    /// Takes up to `count` connections that have changed.
+    pub(super) fn take_changed_connections(&mut self, count: usize) -> Vec<Fact> {
+        match &mut self.changes {
+            Changes::Off | Changes::All => Vec::new(),
+            Changes::Some { connections, .. } => {
+                let some = take(connections, count);
+                some.into_iter().map(Fact::Connection).collect()
             }
         }
     }
 
     /// All that there is to tell, from now on each by itself.
     pub(super) fn take_all(&mut self) {
-        let connections = self.iter().map(|member| Fact::Connection(member.id));
+        let connections: HashSet<_> = self.iter().map(|member| member.id).collect();
         let users = self.users.keys().copied().map(Fact::User);
         let keys = self.keys.keys().copied().map(Fact::Key);
         let names = self.names.keys();
         let names = names.filter_map(|Named(member)| Name::of(member).map(Fact::Name));
-        let facts: HashSet<_> = connections.chain(users).chain(keys).chain(names).collect();
-        let room = CHANGES.max(facts.len() * 2);
-        self.changes = Changes::Some { facts, room };
+        let facts: HashSet<_> = users.chain(keys).chain(names).collect();
+        let room = CHANGES.max((facts.len() + connections.len()) * 2);
+        self.changes = Changes::Some {
+            facts,
+            connections,
+            room,
+        };
     }
 
     fn count_in(&mut self, who: &Who) {
@@ -456,14 +473,40 @@ impl Members {
 
 impl Changes {
     fn add(&mut self, fact: impl FnOnce() -> Fact) {
-        match self {
-            Changes::Off | Changes::All => {}
-            Changes::Some { facts, room } if facts.len() >= *room => *self = Changes::All,
-            Changes::Some { facts, .. } => {
-                facts.insert(fact());
+        let Changes::Some {
+            facts,
+            connections,
+            room,
+        } = self
+        else {
+            return;
+        };
+        let fits = match fact() {
+            Fact::Connection(id) => {
+                connections.insert(id);
+                connections.len() <= *room
             }
+            fact => {
+                facts.insert(fact);
+                facts.len() <= *room
+            }
+        };
+        if !fits {
+            *self = Changes::All;
         }
     }
+}
+
+/// Takes up to `count` out of a set, which does not keep for ever what it had room for in a storm.
+fn take<T: Clone + Eq + Hash>(set: &mut HashSet<T>, count: usize) -> Vec<T> {
+    let some: Vec<_> = set.iter().take(count).cloned().collect();
+    for one in &some {
+        set.remove(one);
+    }
+    if set.is_empty() {
+        set.shrink_to(count);
+    }
+    some
 }
 
 impl Name {
@@ -637,6 +680,7 @@ mod tests {
             };
             members.enter(&phone_of(who), &LIMITS).unwrap();
             members.take_changes(10).expect("each was told at once");
+            members.take_changed_connections(10);
         }
         members.doubt_counts();
         members.doubt(Fact::User(UserId::of_number(1).unwrap()));
@@ -647,11 +691,11 @@ mod tests {
     fn where_everything_is_doubted_who_has_left_is_not_forgotten_before_that_is_told() {
         let mut members = Members::of_a_fleet();
         let (gone, _) = enter(&mut members);
-        members.take_changes(usize::MAX);
+        members.take_changed_connections(usize::MAX);
         members.leave(gone.id);
         let (here, _) = enter(&mut members);
         members.doubt_all();
-        let facts = members.take_changes(usize::MAX).unwrap();
+        let facts = members.take_changed_connections(usize::MAX);
         for id in [gone.id, here.id] {
             assert!(facts.contains(&Fact::Connection(id)));
         }
@@ -766,11 +810,12 @@ mod tests {
         }
         assert!(members.take_changes(1).is_none());
         members.take_all();
-        let facts = members.take_changes(10).unwrap();
-        assert!(facts.contains(&Fact::Connection(member.id)));
+        let connections = members.take_changed_connections(10);
+        assert_eq!(connections, [Fact::Connection(member.id)]);
         // Its user and its name.
-        assert_eq!(facts.len(), 3);
+        assert_eq!(members.take_changes(10).unwrap().len(), 2);
         assert!(members.take_changes(10).unwrap().is_empty());
+        assert!(members.take_changed_connections(10).is_empty());
     }
 
     #[test]

@@ -57,7 +57,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 /// Leases are renewed so many times before they end.
 const RENEWALS: u32 = 3;
 
-/// Facts in one write: others wait for Redis meanwhile, and it must answer in time.
+/// Facts in one write, and connections told in one [`TELL`]: others wait for Redis meanwhile, and it must answer in time.
 const BATCH: usize = 500;
 /// Members that are looked at before others get a turn.
 const LOOKS: usize = 1_000;
@@ -197,7 +197,10 @@ impl Presence {
         loop {
             let told = async {
                 while self.tell_some(members).await? + self.claim_late(members).await? > 0 {}
-                Ok::<(), Unavailable>(())
+                // Last and not all at once: when thousands come back together, letting them in is more
+                // urgent than listing them.
+                let some = locked(members).take_changed_connections(BATCH);
+                self.write(some, members).await
             };
             match told.await {
                 Ok(()) => sleep(TELL).await,
@@ -209,7 +212,7 @@ impl Presence {
         }
     }
 
-    /// Tells some of what has changed, and how much that was.
+    /// Tells some of what has changed, connections apart, and how much that was.
     async fn tell_some(&self, members: &Mutex<Members>) -> Result<usize, Unavailable> {
         let changes = locked(members).take_changes(BATCH);
         let Some(facts) = changes else {
@@ -220,18 +223,22 @@ impl Presence {
             locked(members).take_all();
             return Ok(1);
         };
+        let count = facts.len();
+        self.write(facts, members).await.map(|()| count)
+    }
+
+    /// Writes the truth of these facts; what could not be written is told later.
+    async fn write(&self, facts: Vec<Fact>, members: &Mutex<Members>) -> Result<(), Unavailable> {
         if facts.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let words = self.words(&facts, &locked(members));
-        match self.link().run_all::<()>(&words).await {
-            Ok(()) => Ok(facts.len()),
-            Err(unavailable) => {
-                let mut members = locked(members);
-                facts.into_iter().for_each(|fact| members.doubt(fact));
-                Err(unavailable)
-            }
+        let written = self.link().run_all::<()>(&words).await;
+        if written.is_err() {
+            let mut members = locked(members);
+            facts.into_iter().for_each(|fact| members.doubt(fact));
         }
+        written
     }
 
     fn words(&self, facts: &[Fact], members: &Members) -> Pipeline {
