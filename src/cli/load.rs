@@ -118,8 +118,9 @@ pub(super) struct Arguments {
     /// Connections to open a second
     #[arg(long, value_name = "NUMBER", help_heading = "Connecting")]
     connect_rate: Option<f64>,
-    /// Connections that are being opened at a time
-    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = count(), help_heading = "Connecting")]
+    /// Connections that are being opened at a time: many servers let no more than 128 wait to be
+    /// accepted, and what is refused there is tried again a second later
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = count(), help_heading = "Connecting")]
     handshakes: u64,
     /// Connect from so many addresses of 127.0.0.0/8: one has some 28,000 ports. Without it as many
     /// as are needed

@@ -238,7 +238,10 @@ mod tests {
     #[test]
     fn marks_are_round() {
         let up_to = |most| marks(&Axis::linear(most));
-        assert_eq!(up_to(9_870.0), ["0", "2,500", "5,000", "7,500", "10,000"]);
+        assert_eq!(
+            up_to(9_870.0),
+            ["0", "2,000", "4,000", "6,000", "8,000", "10,000"]
+        );
         assert_eq!(up_to(0.31), ["0", "0.1", "0.2", "0.3", "0.4"]);
         assert_eq!(up_to(0.0), ["0", "0.25", "0.5", "0.75", "1"]);
         assert_eq!(marks(&Axis::time(3.1)), ["0", "1", "2", "3"]);

@@ -47,7 +47,7 @@ impl Progress {
                     Some(STEPS),
                     ProgressDrawTarget::stderr_with_hz(10),
                 );
-                if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
+                if let Ok(style) = ProgressStyle::with_template("{bar:30} {wide_msg}") {
                     bar.set_style(style);
                 }
                 Shown::Bar(bar)

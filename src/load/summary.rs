@@ -106,12 +106,9 @@ impl Report {
                 "counted in the order of arrival: --match would tell which is which",
             )?;
         }
-        if all.missing > 0 && self.slow.is_some() {
-            line(
-                f,
-                "",
-                "a server that conflates leaves older prices out for those who are slow",
-            )?;
+        if all.missing > 0 {
+            let text = "missing may be meant: a server that conflates prices tells the newest to those who are behind";
+            line(f, "", text)?;
         }
         if all.others > 0 {
             let text = format!(

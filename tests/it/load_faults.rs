@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::load::{Ended, load};
+use crate::load::{Ended, load, published};
 
 /// What a server that is not ours does with publication `seq`.
 type Fault = fn(u64) -> Vec<u64>;
@@ -62,7 +62,12 @@ async fn serve(socket: tokio::net::TcpStream, mut told: tokio::sync::broadcast::
     loop {
         tokio::select! {
             message = socket.next() => {
-                let Some(Ok(Message::Text(text))) = message else { return };
+                let text = match message {
+                    Some(Ok(Message::Text(text))) => text,
+                    // Our ping was answered.
+                    Some(Ok(Message::Pong(_))) => continue,
+                    _ => return,
+                };
                 let message: Value = serde_json::from_str(&text).unwrap();
                 let answer = match message["type"].as_str().unwrap() {
                     "connection_init" => vec![r#"{"type":"ping"}"#, r#"{"payload":null,"type":"connection_ack"}"#],
@@ -108,9 +113,9 @@ async fn load_on_careless(fault: Fault, more: &[&str]) -> Ended {
         "-n",
         "2",
         "--rate",
-        "50",
+        "8",
         "--for",
-        "200ms",
+        "2s",
         "--settle",
         "500ms",
     ];
@@ -123,10 +128,11 @@ const EXACT: [&str; 2] = ["--match", r#""n":{seq}"#];
 #[tokio::test]
 async fn another_server_that_does_well_does_well() {
     let report = load_on_careless(|seq| vec![seq], &EXACT).await.good();
-    assert_eq!(report["deliveries"]["received"], 20);
+    assert_eq!(report["deliveries"]["received"], 2 * published(&report));
     assert_eq!(report["connections"]["firstResults"], 0);
     let counted = load_on_careless(|seq| vec![seq], &[]).await;
-    assert_eq!(counted.good()["deliveries"]["received"], 20);
+    let report = counted.good();
+    assert_eq!(report["deliveries"]["received"], 2 * published(&report));
     assert!(
         counted
             .printed
@@ -148,7 +154,7 @@ async fn what_is_left_out_is_missing() {
     let report = load_on_careless(fault, &EXACT)
         .await
         .failed("4 deliveries are missing");
-    assert_eq!(report["deliveries"]["received"], 16);
+    assert_eq!(report["deliveries"]["received"], 2 * published(&report) - 4);
     load_on_careless(fault, &[])
         .await
         .failed("4 deliveries are missing");
@@ -160,7 +166,7 @@ async fn what_comes_twice_is_counted_as_such() {
     let report = load_on_careless(fault, &EXACT)
         .await
         .failed("2 deliveries came twice");
-    assert_eq!(report["deliveries"]["received"], 20);
+    assert_eq!(report["deliveries"]["received"], 2 * published(&report));
 }
 
 #[tokio::test]
@@ -198,14 +204,23 @@ async fn what_somebody_else_should_have_been_told_is_noticed() {
         "-n",
         "2",
         "--rate",
-        "50",
+        "8",
         "--for",
-        "200ms",
+        "2s",
         "--settle",
         "500ms",
     ];
     let ended = load(&[&arguments[..], &EXACT].concat(), &[]).await;
-    ended.failed("10 deliveries were for somebody else");
+    assert_eq!(ended.code, Some(1), "{}", ended.said);
+    let report = ended.report();
+    // Each connection was told all, and half of it was its own.
+    assert_eq!(report["deliveries"]["foreign"], published(&report));
+    assert_eq!(report["deliveries"]["received"], published(&report));
+    assert!(
+        ended.said.ends_with("deliveries were for somebody else\n"),
+        "{}",
+        ended.said
+    );
 }
 
 #[tokio::test]
