@@ -241,7 +241,7 @@ fn whatever_is_asked_and_told_a_plan_writes_what_the_general_executor_does() {
     let [not_valid, not_planned, planned] = times.map(AtomicUsize::into_inner);
     // Else the test says little.
     assert!(
-        planned > not_valid + not_planned,
+        planned >= 64,
         "{not_valid} are not valid, {not_planned} not planned, {planned} planned"
     );
 }
