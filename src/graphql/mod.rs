@@ -1,7 +1,7 @@
 //! GraphQL: from a request to a running operation, or to one result.
 //!
-//! What a request means is found out once, and kept (see [`question`]): it is parsed, validated, laid
-//! flat at its root, and compiled into a [`plan`]. A subscription is then looked up: if somebody asks
+//! What a request means is found out once, and kept (see `question`): it is parsed, validated, laid
+//! flat at its root, and compiled into a `plan`. A subscription is then looked up: if somebody asks
 //! the same already (document, operation, variables and scope), the asker joins what runs. Else it
 //! starts, once for all who will ask the same. Its plan writes what each event says; what no plan can
 //! say (errors, documents that are not compiled) `async-graphql` does.
