@@ -150,14 +150,15 @@ impl Header {
             _ => {}
         }
         let short = second & !MASKED;
-        if opcode.is_control() && usize::from(short) > CONTROL_BYTES {
-            return Err(Error::Protocol("a control frame of over 125 bytes"));
-        }
         let Some((length, rest)) = read_length(short, rest)? else {
             return Ok(None);
         };
         let length = match usize::try_from(length) {
-            Ok(length) if opcode.is_control() || length <= expected.room => length,
+            Ok(length) if opcode.is_control() && length <= CONTROL_BYTES => length,
+            _ if opcode.is_control() => {
+                return Err(Error::Protocol("a control frame of over 125 bytes"));
+            }
+            Ok(length) if length <= expected.room => length,
             _ => return Err(Error::TooBig),
         };
 
@@ -200,4 +201,48 @@ fn read_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error> {
         return Err(Error::Protocol("a length of over 63 bits"));
     }
     Ok(Some((length, rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(opcode: Opcode, parts: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        push_frame(&mut out, opcode, parts);
+        out
+    }
+
+    #[test]
+    fn the_examples_of_the_specification_are_written_as_it_does() {
+        assert_eq!(frame(Opcode::Text, &[b"Hello"]), *b"\x81\x05Hello");
+        assert_eq!(frame(Opcode::Ping, &[b"Hello"]), *b"\x89\x05Hello");
+        let mut masked = Vec::new();
+        push_masked(
+            &mut masked,
+            Opcode::Text,
+            [0x37, 0xfa, 0x21, 0x3d],
+            &[b"Hello"],
+        );
+        assert_eq!(masked, *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        let binary = frame(Opcode::Binary, &[&[7; 256]]);
+        assert_eq!(binary[..5], [0x82, 0x7e, 0x01, 0x00, 7]);
+        let binary = frame(Opcode::Binary, &[&[7; 65_536]]);
+        assert_eq!(binary[..11], [0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0, 7]);
+    }
+
+    #[test]
+    fn a_length_takes_as_few_bytes_as_it_needs() {
+        let header = |length: usize| frame(Opcode::Text, &[&vec![b'x'; length]]).len() - length;
+        let headers = [0, 125, 126, 65_535, 65_536].map(header);
+        assert_eq!(headers, [2, 2, 4, 4, 10]);
+    }
+
+    #[test]
+    fn frames_follow_each_other_in_one_buffer_and_parts_in_one_frame() {
+        let mut out = Vec::new();
+        push_frame(&mut out, Opcode::Text, &[b"a", b"", b"bc"]);
+        push_frame(&mut out, Opcode::Close, &[]);
+        assert_eq!(out, *b"\x81\x03abc\x88\x00");
+    }
 }

@@ -11,6 +11,8 @@ mod close;
 mod frame;
 mod mask;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -35,17 +37,4 @@ pub fn accept_key(sec_websocket_key: &str) -> String {
     hash.update(sec_websocket_key);
     hash.update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     STANDARD.encode(hash.finalize())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_key_of_the_specification_is_accepted_as_it_says() {
-        assert_eq!(
-            accept_key("dGhlIHNhbXBsZSBub25jZQ=="),
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
-    }
 }

@@ -34,3 +34,4 @@ mod store;
 mod tidings;
 mod token_issuer;
 mod tokens;
+mod under_load;
