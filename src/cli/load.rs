@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// Accounts, or users, for {account}: a file with one a line, or one
     #[arg(
         long,
-        alias = "account",
+        visible_alias = "account",
         value_name = "FILE|ID",
         help_heading = "Clients"
     )]

@@ -57,7 +57,7 @@ impl Chart<'_> {
         }
         write!(
             html,
-            "</ul><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
+            "</ul><div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
         )?;
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for (value, text) in &self.up.marks {
@@ -89,7 +89,7 @@ impl Chart<'_> {
                 self.path(line)
             )?;
         }
-        write!(html, "</svg>")
+        write!(html, "</svg></div>")
     }
 
     fn path(&self, line: &Line<'_>) -> String {

@@ -127,11 +127,8 @@ impl Director {
     /// nobody listens to, so it is not published before.
     async fn prime(&self, publisher: &Publisher) -> io::Result<()> {
         let Crowd { plan, target, .. } = &*self.crowd;
-        if !plan
-            .publication
-            .as_ref()
-            .is_some_and(|publication| publication.prime.is_some())
-        {
+        let publication = plan.publication.as_ref();
+        if publication.is_none_or(|publication| publication.prime.is_none()) {
             return Ok(());
         }
         let plan = Plan {
@@ -266,6 +263,7 @@ impl Director {
 
     fn report(mut self) -> Report {
         self.mark(Instant::now());
+        self.series.end();
         let mut sum = Tally::default();
         for tally in self.crowd.tallies() {
             sum.add(&tally);
@@ -304,9 +302,10 @@ impl Standing {
 async fn is_told(scout: &Crowd) -> bool {
     let ended = Instant::now() + SCOUT;
     while Instant::now() < ended {
-        let tally = scout.tally(0);
-        let (is_told, is_gone) = (tally.firsts > 0, tally.refused + tally.lost > 0);
-        drop(tally);
+        let (is_told, is_gone) = {
+            let tally = scout.tally(0);
+            (tally.firsts > 0, tally.refused + tally.lost > 0)
+        };
         if is_told || is_gone {
             return is_told;
         }

@@ -42,9 +42,9 @@ fn write_page(report: &Report, html: &mut String) -> std::fmt::Result {
         }
     }
     tables(report, html)?;
-    write!(
+    writeln!(
         html,
-        "<details><summary>All of it, as text</summary><pre>{}</pre></details></main></body></html>\n",
+        "<details><summary>All of it, as text</summary><pre>{}</pre></details></main></body></html>",
         escaped(&report.to_string())
     )
 }

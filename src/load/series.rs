@@ -122,6 +122,13 @@ impl Series {
         });
     }
 
+    /// Leaves out what was waited for at the end in vain.
+    pub(super) fn end(&mut self) {
+        while self.latency.last().is_some_and(|last| last.deliveries == 0) {
+            self.latency.pop();
+        }
+    }
+
     /// The last point of the latency, for whoever watches.
     pub(super) fn latest(&self) -> Option<&Latency> {
         self.latency.last()
@@ -162,6 +169,9 @@ mod tests {
         series.mark(now, &times, 0);
         times.record(Duration::from_millis(4));
         series.mark(now, &times, 3);
+        series.mark(now, &Times::default(), 3);
+        series.end();
+        assert_eq!(series.latency.len(), 2);
         assert_eq!(series.latency[0].p50_ms, None);
         assert_eq!(series.latency[1].deliveries, 3);
         assert!(series.latency[1].max_ms.unwrap() >= 4.0);

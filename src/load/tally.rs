@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::envelope::Envelope;
 
 /// What happened to the clients of one thread, or to all of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     /// How results of this server begin: no count, but each thread has learned it for itself.
     pub(super) envelope: Envelope,
@@ -72,43 +72,6 @@ pub(super) struct Counts<K>(BTreeMap<K, u64>);
 const KINDS: usize = 100;
 /// What takes longer is counted as taking so long.
 const LONGEST: u64 = 600_000_000;
-
-impl Default for Tally {
-    fn default() -> Self {
-        Tally {
-            envelope: Envelope::default(),
-            subscribed: 0,
-            subscribed_again: 0,
-            firsts: 0,
-            firsts_again: 0,
-            refused: 0,
-            lost: 0,
-            deliveries: 0,
-            missing: 0,
-            duplicated: 0,
-            out_of_order: 0,
-            foreign: 0,
-            others: 0,
-            sample: None,
-            completed: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            last_subscribed: None,
-            last_first: None,
-            last_delivery: None,
-            slow: 0,
-            slow_closed: 0,
-            slow_closes: Counts::default(),
-            to_subscribe: Times::default(),
-            to_first: Times::default(),
-            back: Times::default(),
-            back_first: Times::default(),
-            latency: Times::default(),
-            errors: Counts::default(),
-            closes: Counts::default(),
-        }
-    }
-}
 
 impl Tally {
     /// Adds what another thread has counted.

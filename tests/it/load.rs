@@ -221,7 +221,7 @@ async fn after_a_storm_everybody_is_back() {
     let report = load(&arguments, &[]).await.good();
     let returns = &report["returns"];
     // Who was not back from the first storm when the second came was not told to go.
-    assert!(returns["toldTo"].as_u64() > Some(30), "{report:#}");
+    assert!(returns["toldTo"].as_u64() >= Some(30), "{report:#}");
     assert_eq!(returns["subscribed"], returns["toldTo"]);
     assert_eq!(returns["firstResults"], returns["toldTo"]);
     assert!(returns["toFirstResult"]["maxMs"].as_f64() > Some(0.0));
