@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -331,9 +332,17 @@ impl Outbox {
         let Some(stream) = self.stream.as_ref().filter(|_| pending.backlog.is_none()) else {
             return Ok(0);
         };
-        match stream.try_write(bytes) {
+        // Straight to the kernel: whether the socket can be written to is its answer. To ask tokio first
+        // costs as much as all else that is done here for a delivery.
+        let sent = match SockRef::from(stream).send(bytes) {
+            // For tokio to know that it cannot, and to say when it can again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.try_write(bytes),
+            sent => sent,
+        };
+        match sent {
             Ok(written) => Ok(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
             Err(_) => {
                 // The task hears of it when it reads.
                 pending.shut = true;
