@@ -78,7 +78,8 @@ impl Server {
             resident_bytes_connected: connected.resident,
             resident_bytes_peak: measured.peak_bytes,
             resident_bytes_per_connection: grown
-                .filter(|_| tally.subscribed > 0)
+                // A server that had room left over from before did not grow: that says nothing.
+                .filter(|grown| tally.subscribed > 0 && *grown > 0.0)
                 .map(|grown| grown / tally.subscribed as f64),
         }
     }

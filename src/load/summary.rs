@@ -183,11 +183,12 @@ impl Report {
                 )?;
             }
             if let Some(connected) = server.resident_bytes_connected {
-                let each = server.resident_bytes_per_connection.unwrap_or_default();
-                let (connected, each) = (bytes(connected as f64), number(each));
+                let connected = bytes(connected as f64);
+                let each = server.resident_bytes_per_connection;
+                let each =
+                    each.map_or_else(String::new, |each| format!(", {} bytes each", number(each)));
                 let peak = bytes(server.resident_bytes_peak as f64);
-                let text =
-                    format!("{connected} with all connections, {each} bytes each; {peak} at most");
+                let text = format!("{connected} with all connections{each}; {peak} at most");
                 line(f, "", &text)?;
             }
         }
