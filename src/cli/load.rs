@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     )]
     accounts: Option<String>,
 
-    /// Where to publish: redis://…, or http://… with POST /v1/events/<channel> behind it, or with
+    /// Where to publish: redis://…, or http://… with POST /v1/events/CHANNEL behind it, or with
     /// {channel} where the channel belongs. Without it somebody else publishes
     #[arg(long, value_name = "URL", help_heading = "Publishing")]
     publish: Option<String>,

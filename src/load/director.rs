@@ -135,13 +135,14 @@ impl Director {
             connections: 1,
             threads: 1,
             scenario: Scenario::Steady,
+            publication: None,
             ..plan.clone()
         };
         let run = Run::new(&plan);
         let scout = Arc::new(Crowd::new(plan, target.clone(), run));
         let threads = scout.start()?;
         if !is_told(&scout).await {
-            if let Err(error) = publisher::prime(&scout.plan, publisher).await {
+            if let Err(error) = publisher::prime(&self.crowd.plan, publisher).await {
                 locked(&self.published).errors.count(error.to_string());
             }
             is_told(&scout).await;

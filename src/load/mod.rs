@@ -1,12 +1,12 @@
 //! A load test of any server that speaks `graphql-transport-ws`: many clients that subscribe, somebody
 //! who publishes, and a count of what arrived, when, and what did not.
 //!
-//! A run has four parts. All connections are opened ([`crowd`], [`client`]), and told something first,
-//! if the server does that. Then it is published ([`publisher`]) for as long as the [`Plan`] says, while
+//! A run has four parts. All connections are opened (`crowd`, `client`), and told something first,
+//! if the server does that. Then it is published (`publisher`) for as long as the [`Plan`] says, while
 //! the [`Scenario`] happens. Then the last deliveries are waited for, and then everybody leaves.
 //!
-//! What a connection is told is held against what was published: [`matching`] says how a delivery is
-//! known, [`publications`] whose it was, [`place`] whether it was the next one. That a delivery is
+//! What a connection is told is held against what was published: `matching` says how a delivery is
+//! known, `publications` whose it was, `place` whether it was the next one. That a delivery is
 //! missing is a fact only for connections that were there all the time; of those that came or went
 //! meanwhile only what is missing between two deliveries counts.
 
