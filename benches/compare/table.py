@@ -13,6 +13,8 @@ class Figures:
 
     def __init__(self):
         self.cells: dict[str, dict[str, list[dict]]] = {}
+        # What could not be measured, and why.
+        self.failures: list[str] = []
 
     def add(self, name: str, stack: str, round_: int, **figures: float):
         self.cells.setdefault(name, {}).setdefault(stack, []).append({"round": round_, **figures})
@@ -92,6 +94,8 @@ def markdown(figures: Figures, machine: dict, stacks: list[str]) -> str:
                 what = cell.removeprefix(measure).strip()
                 lines.append(f"| {what} | {STACKS[stack].title} | " + " | ".join(values) + " |")
         lines.append("")
+    if figures.failures:
+        lines += ["**Failed**", "", *(f"* {failure.splitlines()[0]}" for failure in figures.failures), ""]
     if machine["size"] == "tiny":
         lines += ["Of so few clients for so short, figures are noise: this shows that it works.", ""]
     elif met := goals(figures):

@@ -6,6 +6,21 @@ pub const SOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The answer to [`SOCKET_KEY`].
 pub const SOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// Asks for the upgrade to WebSocket.
+pub fn upgrade() -> String {
+    format!(
+        "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {SOCKET_KEY}\r\n\
+         Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    )
+}
+
+/// `connection_init` with the key of a client.
+pub fn init(client: usize) -> String {
+    let key = api_key(client);
+    format!(r#"{{"type":"connection_init","payload":{{"X-API-KEY":"{key}"}}}}"#)
+}
+
 /// Where prices are published.
 pub const PRICE_CHANNEL: &str = "PRICE_UPDATE_USD";
 

@@ -108,15 +108,7 @@ impl Client {
             return Err(self.socket(cause));
         }
         self.stage = Stage::Upgrading;
-        self.write(
-            format!(
-                "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\
-                 Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n",
-                words::SOCKET_KEY
-            )
-            .as_bytes(),
-        )
+        self.write(words::upgrade().as_bytes())
     }
 
     /// Reads what there is; how many events it was.
@@ -166,10 +158,7 @@ impl Client {
             }
             taken = end + 4;
             self.stage = Stage::Initialising;
-            self.say(&format!(
-                r#"{{"type":"connection_init","payload":{{"X-API-KEY":"{}"}}}}"#,
-                words::api_key(self.number)
-            ))?;
+            self.say(&words::init(self.number))?;
         }
         while let Some(frame) = Frame::first_of(&bytes[taken..]) {
             taken += frame.size;

@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use compare::{resp, words};
+use compare::{frame, resp, words};
+use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
@@ -61,7 +62,9 @@ pub(crate) enum Failed {
     Wrong(#[from] Wrong),
     #[error("nothing came for {0:?}: {1} of {2} deliveries are missing")]
     Missing(Duration, u64, u64),
-    #[error("nobody has subscribed to {channel}, or no key is known yet, after {patience:?}")]
+    #[error("the server knows no key after {0:?}")]
+    Unknown(Duration),
+    #[error("nobody has subscribed to {channel} after {patience:?}")]
     Deaf {
         channel: &'static str,
         patience: Duration,
@@ -78,12 +81,13 @@ const REDIS: Token = Token(usize::MAX - 1);
 const FIRST_NUMBER: u64 = 43_623_000_000;
 
 impl Crowd {
-    /// Nobody yet; waits until the server listens to Redis, and publishes a first price, which every client is told when
-    /// it comes.
+    /// Nobody yet; waits until the server listens to Redis and knows the keys, and publishes a first price, which every
+    /// client is told when it comes.
     pub(crate) fn new(task: &Task) -> Result<Self, Failed> {
         let poll = Poll::new()?;
         let mut stream = std::net::TcpStream::connect(task.redis)?;
         until_heard(&mut stream)?;
+        until_known(task.server, task.clients - 1)?;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let mut redis = TcpStream::from_std(stream);
@@ -322,6 +326,37 @@ impl Opening {
             _ => false,
         }
     }
+}
+
+/// Connects with a key, and leaves, until the server knows it.
+///
+/// It is the last of those that there are, so that all are loaded.
+fn until_known(server: SocketAddr, client: usize) -> Result<(), Failed> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let mut stream = std::net::TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut said = words::upgrade().into_bytes();
+        frame::masked(&mut said, frame::TEXT, words::init(client).as_bytes());
+        stream.write_all(&said)?;
+        let mut heard = Vec::new();
+        let mut buffer = [0; 1024];
+        // Until the acknowledgement, or the end: a key that is not known closes the connection.
+        loop {
+            match stream.read(&mut buffer)? {
+                0 => break,
+                read => heard.extend(&buffer[..read]),
+            }
+            if memmem::find(&heard, b"connection_ack").is_some() {
+                return Ok(());
+            }
+            if memmem::find(&heard, b"\r\n\r\n\x88").is_some() {
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(Failed::Unknown(PATIENCE))
 }
 
 /// Publishes a price until somebody hears it.
