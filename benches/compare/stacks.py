@@ -25,7 +25,7 @@ STACKS = {
     for stack in [
         Stack("node", "Node: ws, graphql-ws, graphql-redis-subscriptions"),
         Stack("naive", "async-graphql-axum, one execution each", uses_cores=True),
-        Stack("naive-4k", "the same with 4 KiB read buffers", uses_cores=True),
+        Stack("naive-4k", "async-graphql-axum, 4 KiB read buffers", uses_cores=True),
         Stack("before", "Tidings before", uses_cores=True),
         Stack("tidings", "Tidings", uses_cores=True),
         Stack("bare", "bare loop: one send(2) per frame"),
