@@ -8,6 +8,8 @@ COPY Cargo.toml Cargo.lock ./
 COPY config config
 COPY schema schema
 COPY src src
+# Cargo.toml names them, and cargo reads nothing of it if they are not there.
+COPY benches/decoding.rs benches/fan_out.rs benches/rendering.rs benches/
 RUN cargo build --profile dist --locked --bin tidings
 
 FROM debian:bookworm-slim

@@ -56,6 +56,37 @@ fn what_the_image_copies_is_there_and_let_through() {
 }
 
 #[test]
+fn cargo_finds_all_that_it_wants_in_what_the_image_copies() {
+    let image = tempfile::tempdir().unwrap();
+    for line in all("COPY") {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some((to, from)) = words.split_last() else {
+            panic!("COPY of nothing")
+        };
+        if from[0].starts_with("--from=") || to.starts_with('/') {
+            continue;
+        }
+        if to.ends_with('/') {
+            std::fs::create_dir_all(image.path().join(to)).unwrap();
+        }
+        let copied = Command::new("cp")
+            .arg("-r")
+            .args(from)
+            .arg(image.path().join(to))
+            .current_dir(root())
+            .status();
+        assert!(copied.unwrap().success(), "{line}");
+    }
+    let read = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(image.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success(), "{said}");
+}
+
+#[test]
 fn the_image_is_built_by_the_rust_and_the_profile_of_this_project() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     let rust = manifest["package"]["rust-version"].as_str().unwrap();
