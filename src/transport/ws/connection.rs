@@ -1,6 +1,5 @@
-//! The life of one socket: handshake, operation, end.
+//! The life of one socket, from its opening to its end.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +7,6 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -17,18 +15,13 @@ use uuid::Uuid;
 
 use super::Place;
 use super::close::Close;
-use super::graphql_transport_ws::{self as words, ClientMessage, Refreshed, SUBPROTOCOL};
+use super::graphql_transport_ws::{self as words, ClientMessage, SUBPROTOCOL};
 use super::handshake::Admitted;
-use super::heartbeat::{Beat, Heartbeat};
-use super::refresh::Refresh;
+use super::open::Open;
 use super::server::Server;
 use super::socket::{Direct, Line, Piped, Socket, SocketError};
-use super::subscriptions::{Started, Subscriptions};
-use crate::auth::{Credential, Session, SessionEnd};
-use crate::graphql::{GraphqlError, Refusal, Request, errors_json};
-use crate::hub::{Framing, Outbox, State};
+use crate::hub::{Framing, Outbox};
 use crate::metrics::{ConnectionLabel, Held, Metrics, ReasonLabel};
-use crate::registry::{Goodbye, Registered};
 use crate::websocket::{Message, Opcode, close_payload, push_frame};
 
 /// Who is at the other end of a socket, before it has said anything.
@@ -41,9 +34,6 @@ pub struct Client {
 
 /// How long a client may take to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// The clock on the wall may be set, or the machine may sleep: it is looked at again this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
 /// One client's socket, owned by one task: what is read from it, and the subscriptions, are its local
 /// variables. Its outbox alone is touched by others.
 pub struct Connection<L> {
@@ -59,29 +49,9 @@ pub struct Connection<L> {
     place: Option<Place>,
 }
 
-/// A connection whose client was let in.
-///
-/// There are many of them, and most wait. So they wait for two things alone, the socket and the
-/// [bell](Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
-pub(super) struct Open<L> {
-    connection: Connection<L>,
-    life: Life,
-}
-
 /// What became of a connection that was to be opened. Boxed, because what a task is handed it has
 /// room for twice.
 pub(super) type Opened<L> = Result<Box<Open<L>>, Box<(Connection<L>, Close)>>;
-
-/// What a client that was let in has, and what is known of it.
-struct Life {
-    session: Session,
-    registered: Registered,
-    heartbeat: Heartbeat,
-    subscriptions: Subscriptions,
-    refresh: Refresh,
-    /// When the clock rings next.
-    rings_at: Option<Instant>,
-}
 
 /// What came from a client.
 pub(super) enum Heard {
@@ -129,7 +99,7 @@ pub(super) fn live<L: Line + 'static>(
         let ending = match opening.await? {
             Ok(mut open) => {
                 let Err(close) = open.operate().await;
-                open.connection.end(close).boxed()
+                open.into_connection().end(close).boxed()
             }
             Err(refused) => {
                 let (connection, close) = *refused;
@@ -183,18 +153,7 @@ impl<L: Line> Connection<L> {
         self.counted = count(&self.server.metrics, session.identity.kind());
         self.key = session.credential.key_id();
         self.say(&ack);
-        let life = Life {
-            session,
-            registered,
-            heartbeat: Heartbeat::new(self.server.limits.ping_interval),
-            subscriptions: Subscriptions::default(),
-            refresh: Refresh::default(),
-            rings_at: None,
-        };
-        Ok(Box::new(Open {
-            connection: self,
-            life,
-        }))
+        Ok(Box::new(Open::new(self, session, registered)))
     }
 
     async fn end(mut self, close: Close) -> Close {
@@ -211,180 +170,6 @@ impl<L: Line> Connection<L> {
             "connection ended"
         );
         close
-    }
-
-    /// Looks at everything that may have been rung for: the drain, the end of the credentials and who
-    /// may close it go first, then what is wrong with the client.
-    fn look_around(&self, life: &mut Life) -> Result<(), Close> {
-        let limits = &self.server.limits;
-        if self.server.drain.is_cancelled() {
-            return Err(Close::GoingAway);
-        }
-        if let Some(end) = life.session.credential.end(Timestamp::now()) {
-            return Err(end.into());
-        }
-        if let Some(goodbye) = life.registered.goodbye() {
-            return Err(goodbye.into());
-        }
-        self.forget_ended(&mut life.subscriptions);
-        let now = Instant::now();
-        let mut next = life.heartbeat.due_at();
-        match self.outbox.state() {
-            State::Overflowed => return Err(Close::TooSlow),
-            State::Pending { since } if since + limits.write_timeout <= now => {
-                return Err(Close::TooSlow);
-            }
-            State::Pending { since } => next = next.min(since + limits.write_timeout),
-            State::Clear => {}
-        }
-        match life.heartbeat.due(now) {
-            Some(Beat::Silence) => return Err(Close::Unresponsive),
-            Some(Beat::Ping) => {
-                self.outbox.say(|out| push_frame(out, Opcode::Ping, &[]));
-                life.heartbeat.pinged(limits.pong_timeout);
-                next = life.heartbeat.due_at();
-                if let State::Pending { since } = self.outbox.state() {
-                    next = next.min(since + limits.write_timeout);
-                }
-            }
-            None => {}
-        }
-        if let Some(in_time) = ends_in(&life.session.credential) {
-            next = next.min(now + in_time);
-        }
-        self.set_clock(next, life);
-        Ok(())
-    }
-
-    /// Has the clock ring at this time, unless it rings before anyway.
-    fn set_clock(&self, time: Instant, life: &mut Life) {
-        let now = Instant::now();
-        if life.rings_at.is_none_or(|at| at <= now || time < at) {
-            self.server.clock.ring_at(time, &self.outbox);
-            life.rings_at = Some(time);
-        }
-    }
-
-    fn on_refreshed(
-        &self,
-        newer: Result<Session, Refreshed>,
-        life: &mut Life,
-    ) -> Result<(), Close> {
-        let refreshed = match newer {
-            Ok(newer) => {
-                let key = newer.credential.key_id();
-                life.registered.set_credential(&newer.identity, key);
-                life.session = newer;
-                let expires_at = life.session.credential.expires_at();
-                Refreshed::Authenticated { expires_at }
-            }
-            Err(refused) => refused,
-        };
-        self.say(&words::refreshed(&refreshed));
-        // It may end sooner than the one before.
-        self.look_around(life)
-    }
-
-    fn on_heard(&self, heard: Heard, life: &mut Life) -> Result<(), Close> {
-        match heard {
-            Heard::Says(message) => self.on_message(message, life),
-            Heard::Ping => Ok(()),
-            Heard::Pong => {
-                let interval = self.server.limits.ping_interval;
-                if let Some(round_trip) = life.heartbeat.ponged(interval) {
-                    life.registered.set_round_trip(round_trip);
-                    self.set_clock(life.heartbeat.due_at(), life);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn on_message(&self, message: ClientMessage, life: &mut Life) -> Result<(), Close> {
-        match message {
-            ClientMessage::ConnectionInit(_) => return Err(Close::TooManyInits),
-            ClientMessage::Subscribe { id, request } => {
-                return self.subscribe(id, request, life);
-            }
-            ClientMessage::Complete { id } => life.subscriptions.end(&id),
-            ClientMessage::Ping(payload) => self.say(&words::pong(payload.as_deref())),
-            ClientMessage::Refresh(authorization) => {
-                let authenticator = self.server.authenticator.clone();
-                let present = life.session.identity.clone();
-                // Beside everything else: an issuer may have to be asked.
-                if let Err(busy) = life.refresh.begin(authenticator, present, authorization) {
-                    self.say(&words::refreshed(&busy));
-                }
-            }
-            ClientMessage::Pong => {}
-        }
-        Ok(())
-    }
-
-    fn subscribe(&self, id: String, request: Request, life: &mut Life) -> Result<(), Close> {
-        let subscriptions = &mut life.subscriptions;
-        // The client may have heard of an end before this task has.
-        self.forget_ended(subscriptions);
-        if subscriptions.has(&id) {
-            return Err(Close::SubscriberExists(id));
-        }
-        let limit = self.server.limits.subscriptions;
-        // What the client has ended may still be starting.
-        if subscriptions.load() >= limit {
-            let message = format!("A connection may have {limit} subscriptions at a time");
-            let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
-            self.say(&words::error(&id, &errors_json(&[error])));
-            return Ok(());
-        }
-        let subscription = subscriptions.reserve(&id);
-        let graphql = self.server.graphql.clone();
-        let identity = life.session.identity.clone();
-        let outbox = self.outbox.clone();
-        let envelope = words::envelope(subscription, &id);
-        let mut start = async move {
-            let result = graphql
-                .subscribe(&identity, request, &outbox, &envelope)
-                .await;
-            Started {
-                subscription,
-                result,
-            }
-        }
-        .boxed();
-        // Most start on the spot. One that must wait for the bus keeps nobody waiting.
-        match (&mut start).now_or_never() {
-            Some(started) => self.on_started(started, subscriptions),
-            None => subscriptions.starts(start),
-        }
-        Ok(())
-    }
-
-    fn on_started(&self, started: Started, subscriptions: &mut Subscriptions) {
-        let Started {
-            subscription,
-            result,
-        } = started;
-        let refusal = match result {
-            Ok(membership) => return subscriptions.runs(subscription, membership),
-            Err(refusal) => refusal,
-        };
-        let Some(id) = subscriptions.forget(subscription) else {
-            return;
-        };
-        match refusal {
-            Refusal::Error(errors) => self.say(&words::error(&id, &errors)),
-            Refusal::Result(payload) => {
-                self.say(&words::next(&id, &payload));
-                self.say(&words::complete(&id));
-            }
-        }
-    }
-
-    /// Frees the ids of subscriptions whose last message is on its way.
-    fn forget_ended(&self, subscriptions: &mut Subscriptions) {
-        for ended in self.outbox.take_ended() {
-            subscriptions.forget(ended);
-        }
     }
 
     /// The next message of the protocol; `None` for a frame that is none of its. Cancel-safe.
@@ -431,32 +216,8 @@ impl<L: Line> Connection<L> {
     }
 }
 
-impl<L: Line> Open<L> {
-    /// What it was rung for goes first, then newer credentials, then the client, then what has
-    /// started. Results are no part of this: whoever has one writes it. Everything that is awaited here
-    /// is cancel-safe.
-    async fn operate(&mut self) -> Result<Infallible, Close> {
-        let Open { connection, life } = self;
-        connection.look_around(life)?;
-        loop {
-            let outbox = &connection.outbox;
-            tokio::select! {
-                biased;
-                () = poll_fn(|context| outbox.poll_rung(context)) => connection.look_around(life)?,
-                newer = life.refresh.checked() => connection.on_refreshed(newer, life)?,
-                heard = hear(&mut connection.socket, outbox) => connection.on_heard(heard?, life)?,
-                started = life.subscriptions.started() => {
-                    connection.on_started(started, &mut life.subscriptions);
-                }
-            }
-            life.registered
-                .set_subscriptions(life.subscriptions.count());
-        }
-    }
-}
-
 /// The next thing that a client says. Its pings and its goodbye are answered. Cancel-safe.
-async fn hear<L: Line>(socket: &mut Socket<L>, outbox: &Outbox) -> Result<Heard, Close> {
+pub(super) async fn hear<L: Line>(socket: &mut Socket<L>, outbox: &Outbox) -> Result<Heard, Close> {
     let read = |message: Message<'_>| match message {
         Message::Text(text) => words::decode(&text).map(Heard::Says),
         Message::Binary(_) => Err(Close::InvalidMessage(
@@ -493,35 +254,9 @@ fn is_close(message: Message<'_>) -> bool {
     matches!(message, Message::Close(_))
 }
 
-/// When credentials are to be looked at again, if they end by themselves.
-fn ends_in(credential: &Credential) -> Option<Duration> {
-    let left = credential.closes_at()?.duration_since(Timestamp::now());
-    // An error is a time that has passed.
-    Some(Duration::try_from(left).unwrap_or_default().min(LOOK_AGAIN))
-}
-
 fn count(metrics: &Metrics, identity: &'static str) -> Held {
     Held::new(&metrics.connections.get_or_create(&ConnectionLabel {
         protocol: SUBPROTOCOL,
         identity,
     }))
-}
-
-impl From<SessionEnd> for Close {
-    fn from(end: SessionEnd) -> Self {
-        match end {
-            SessionEnd::KeyRevoked => Close::KeyRevoked,
-            SessionEnd::KeyExpired => Close::KeyExpired,
-            SessionEnd::TokenExpired => Close::TokenExpired,
-        }
-    }
-}
-
-impl From<Goodbye> for Close {
-    fn from(goodbye: Goodbye) -> Self {
-        match goodbye {
-            Goodbye::Replaced => Close::Replaced,
-            Goodbye::Closed { code, reason } => Close::ByOperator { code, reason },
-        }
-    }
 }

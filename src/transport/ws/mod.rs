@@ -6,6 +6,7 @@ mod connection;
 mod graphql_transport_ws;
 mod handshake;
 mod heartbeat;
+mod open;
 mod refresh;
 mod server;
 mod socket;
@@ -163,7 +164,7 @@ async fn open<L: Line>(connection: Connection<L>, is_acceptable: bool) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::connection::Open;
+    use super::open::Open;
     use super::socket::Direct;
     use super::*;
 
