@@ -138,7 +138,7 @@ impl<'a> Axis<'a> {
 
     fn with_marks(count: usize, step: f64) -> Self {
         let text = |value: f64| match step {
-            1.0.. => super::summary::number(value),
+            1.0.. if step.fract() == 0.0 => super::summary::number(value),
             _ => format!("{value:.2}")
                 .trim_end_matches('0')
                 .trim_end_matches('.')
@@ -245,6 +245,8 @@ mod tests {
         assert_eq!(up_to(0.31), ["0", "0.1", "0.2", "0.3", "0.4"]);
         assert_eq!(up_to(0.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         assert_eq!(marks(&Axis::time(3.1)), ["0", "1", "2", "3"]);
+        let halves = ["0", "2.5", "5", "7.5", "10"];
+        assert_eq!(marks(&Axis::time(11.0)), halves);
         assert_eq!(
             marks(&Axis::latency(0.3, 42.0)),
             ["100 µs", "1 ms", "10 ms", "100 ms"]

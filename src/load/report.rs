@@ -10,6 +10,7 @@ use super::plan::{Plan, Scenario};
 use super::publisher::Published;
 use super::series::Series;
 use super::session::Run;
+use super::summary::number;
 use super::tally::{Counts, Tally, Times};
 
 /// All that was measured. Times are in milliseconds unless their names say otherwise.
@@ -199,7 +200,7 @@ impl Report {
         let mut none = |count: u64, one: &str, many: &str| match count {
             0 => {}
             1 => failures.push(format!("1 {one}")),
-            count => failures.push(format!("{count} {many}")),
+            count => failures.push(format!("{} {many}", number(count as f64))),
         };
         let Connections {
             asked,

@@ -245,7 +245,8 @@ pub(super) fn millis(time: f64) -> String {
         0.0..0.9995 => format!("{:.0} µs", time * 1e3),
         0.9995..9.995 => format!("{time:.2} ms"),
         9.995..99.95 => format!("{time:.1} ms"),
-        99.95..9_999.5 => format!("{time:.0} ms"),
+        99.95..999.5 => format!("{time:.0} ms"),
+        999.5..9_995.0 => format!("{:.2} s", time / 1e3),
         _ => format!("{:.1} s", time / 1e3),
     }
 }
@@ -287,8 +288,8 @@ mod tests {
         assert_eq!(number(1_234_567.0), "1,234,567");
         assert_eq!(number(-1_200.4), "-1,200");
         assert_eq!(
-            [0.25, 1.0, 12.34, 123.4, 12_345.0].map(millis),
-            ["250 µs", "1.00 ms", "12.3 ms", "123 ms", "12.3 s"]
+            [0.25, 1.0, 12.34, 123.4, 1_234.5, 12_345.0].map(millis),
+            ["250 µs", "1.00 ms", "12.3 ms", "123 ms", "1.23 s", "12.3 s"]
         );
         assert_eq!(
             [12.0, 12_345.0, 2.5e6, 3e9].map(bytes),
