@@ -77,15 +77,15 @@ fn measure(task: &Task, crowd: &mut Crowd, phase: &Phase) -> Result<Measured, Fa
     match *phase {
         Phase::Closed { burst, seconds } => {
             // The first burst finds cold caches, and is not counted.
-            closed(crowd, burst, Duration::ZERO)?;
-            deliveries(task.pid, crowd, |crowd| {
-                closed(crowd, burst, Duration::from_secs_f64(seconds))
+            closed(crowd, burst, None)?;
+            deliveries(task.pid, crowd, seconds, |crowd, span| {
+                closed(crowd, burst, span)
             })
         }
         Phase::Outstanding { events, seconds } => {
-            outstanding(crowd, events, Duration::ZERO)?;
-            deliveries(task.pid, crowd, |crowd| {
-                outstanding(crowd, events, Duration::from_secs_f64(seconds))
+            outstanding(crowd, events, None)?;
+            deliveries(task.pid, crowd, seconds, |crowd, span| {
+                outstanding(crowd, events, span)
             })
         }
         Phase::Modest { events, pause_ms } => {
@@ -101,11 +101,13 @@ fn measure(task: &Task, crowd: &mut Crowd, phase: &Phase) -> Result<Measured, Fa
 fn deliveries(
     pid: u32,
     crowd: &mut Crowd,
-    run: impl FnOnce(&mut Crowd) -> Result<(), Failed>,
+    seconds: f64,
+    run: impl FnOnce(&mut Crowd, Option<&Span>) -> Result<(), Failed>,
 ) -> Result<Measured, Failed> {
     let before = crowd.delivered();
     let meter = Meter::start(pid)?;
-    run(crowd)?;
+    let span = Span::of(pid, Duration::from_secs_f64(seconds))?;
+    run(crowd, Some(&span))?;
     let (seconds, user_us, system_us) = meter.read()?;
     Ok(Measured::Deliveries {
         deliveries: crowd.delivered() - before,
@@ -115,23 +117,22 @@ fn deliveries(
     })
 }
 
-/// At least one burst, and for so long.
-fn closed(crowd: &mut Crowd, burst: u64, time: Duration) -> Result<(), Failed> {
-    let end = Instant::now() + time;
+/// At least one burst, and for so long if it is said.
+fn closed(crowd: &mut Crowd, burst: u64, span: Option<&Span>) -> Result<(), Failed> {
     loop {
         crowd.publish_prices(burst)?;
         crowd.until_delivered(crowd.delivered() + burst * crowd.len())?;
-        if Instant::now() >= end {
+        if is_over(span)? {
             return Ok(());
         }
     }
 }
 
-/// Once for each client at least, and for so long. As many are published as were delivered.
-fn outstanding(crowd: &mut Crowd, events: u64, time: Duration) -> Result<(), Failed> {
-    let (start, end) = (crowd.delivered(), Instant::now() + time);
+/// Once for each client at least, and for so long if it is said. As many are published as were delivered.
+fn outstanding(crowd: &mut Crowd, events: u64, span: Option<&Span>) -> Result<(), Failed> {
+    let start = crowd.delivered();
     let (mut published, mut delivered) = (0, 0);
-    while delivered < crowd.len() || Instant::now() < end {
+    while delivered < crowd.len() || !is_over(span)? {
         let more = events - (published - delivered);
         if more > 0 {
             crowd.publish_payments(more)?;
@@ -143,12 +144,16 @@ fn outstanding(crowd: &mut Crowd, events: u64, time: Duration) -> Result<(), Fai
     crowd.until_delivered(start + published)
 }
 
+fn is_over(span: Option<&Span>) -> Result<bool, Failed> {
+    span.map_or(Ok(true), Span::is_over)
+}
+
 fn modest(crowd: &mut Crowd, events: u64, pause: Duration) -> Result<Measured, Failed> {
     let mut times = Vec::new();
     for _ in 0..events {
         crowd.idle(pause)?;
         let start = Instant::now();
-        closed(crowd, 1, Duration::ZERO)?;
+        closed(crowd, 1, None)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
@@ -216,6 +221,39 @@ fn until_idle(threads: &Threads, begin: Instant, not_before: Duration, begun_ns:
         ran = now;
     }
     last
+}
+
+/// How long a phase lasts: until so much time is over, and the server has had half as much of a processor. Its clock goes by
+/// hundredths of a second, and a few of those are nothing to divide. Where something else has the cores, a phase lasts up
+/// to five times as long for that.
+struct Span {
+    /// Its process, and what its processor time has to be.
+    server: (u32, f64),
+    least: Duration,
+    start: Instant,
+}
+
+impl Span {
+    fn of(pid: u32, least: Duration) -> Result<Self, Failed> {
+        let now = processor(pid)?;
+        let server_us = now.user_us + now.system_us + least.as_micros() as f64 / 2.0;
+        Ok(Span {
+            server: (pid, server_us),
+            least,
+            start: Instant::now(),
+        })
+    }
+
+    fn is_over(&self) -> Result<bool, Failed> {
+        let passed = self.start.elapsed();
+        // Asked of the clock first: it is cheap, and this is asked after every burst.
+        if passed < self.least || passed > self.least * 5 {
+            return Ok(passed > self.least);
+        }
+        let (pid, server_us) = self.server;
+        let now = processor(pid)?;
+        Ok(now.user_us + now.system_us >= server_us)
+    }
 }
 
 /// Wall clock and processor time since it was started.
