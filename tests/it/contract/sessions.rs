@@ -21,6 +21,7 @@ async fn prices() {
         r#"{"id":"1","type":"next","payload":{"data":{"price":{"errors":[],"price":{"base":4364414843750,"offset":12,"currencyUnit":"USDCENT"}}}}}"#
     );
     client.send(r#"{"id":"1","type":"complete"}"#).await;
+    assert_eq!(client.fence().await, [""; 0]);
     server
         .publish("PRICE_UPDATE_USD", REALTIME_PRICE_OF_THE_DOCS)
         .await;
