@@ -24,7 +24,7 @@ use crate::websocket::{Opcode, push_frame};
 /// A connection whose client was let in.
 ///
 /// There are many of them, and most wait. So they wait for two things alone, the socket and the
-/// [bell](Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
+/// [bell](crate::hub::Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
 pub(super) struct Open<L> {
     connection: Connection<L>,
     life: Life,
