@@ -8,6 +8,7 @@
 //! What things are:
 //!
 //! * [`spelling`] finds what somebody who mistyped a name may have meant;
+//! * [`websocket`] frames what is said on a socket, without the socket;
 //! * [`topic`] names streams of events, and spells their channels;
 //! * [`currency`], [`price`] and [`bolt11`] know money: minor units, exact prices, invoices;
 //! * [`event`] reads what was published;
@@ -36,6 +37,8 @@
 //! * [`telemetry`] writes log lines; [`config`] holds every setting;
 //! * [`demo`] makes events for a first look; [`cli`] is the program.
 pub mod spelling;
+
+pub mod websocket;
 
 pub mod topic;
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use crate::metrics::{AuthenticationLabel, Metrics};
 
@@ -168,6 +169,11 @@ impl Authenticator {
                 expires_at: record.expires_at,
             },
         })
+    }
+
+    /// Changes after leases of keys have ended: whoever has one is to look at it.
+    pub fn key_ends(&self) -> watch::Receiver<u64> {
+        self.ring.ends()
     }
 
     /// The same result, counted.

@@ -224,20 +224,21 @@ impl Inside {
             documents: limits.documents as u64,
         };
         let graphql = Arc::new(Graphql::new(sources, request_limits));
-        let server = Arc::new(Server {
-            graphql: graphql.clone(),
-            authenticator: authenticator.clone(),
-            registry: self.registry.clone(),
-            limits: limits.of_connection(),
-            metrics: metrics.clone(),
-            drain: self.drain.begun.clone(),
-        });
+        let server = Server::new(
+            graphql.clone(),
+            authenticator.clone(),
+            self.registry.clone(),
+            limits.of_connection(),
+            metrics.clone(),
+            self.drain.begun.clone(),
+        );
+        // For as long as the process lives: connections that say goodbye have times, too.
+        tokio::spawn(server.clone().watch());
         Routes {
             path: settings.server.path.clone(),
             also_at: settings.server.also_at.clone(),
             upgrades: Upgrades::new(
                 server,
-                limits.message_bytes,
                 limits.connections,
                 Addresses::new(limits.of_address()),
                 self.drain.open.clone(),

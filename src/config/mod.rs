@@ -139,6 +139,7 @@ impl LimitsConfig {
             pong_timeout: self.pong_timeout,
             write_timeout: self.write_timeout,
             subscriptions: self.subscriptions_per_connection,
+            message_bytes: self.message_bytes,
             outbox: OutboxLimits {
                 frames: self.outbox_frames,
                 bytes: self.outbox_bytes,

@@ -23,11 +23,13 @@ pub(super) struct Parsed {
     pub(super) document: Result<ExecutableDocument, GraphqlError>,
     /// What validation says of it as a whole: nothing, or errors in JSON.
     pub(super) invalid: OnceCell<Option<String>>,
+    /// How long the text was.
+    pub(super) bytes: usize,
 }
 
 /// What a document is counted as being long: as much text as this many documents of that length is
 /// kept, so that long ones cannot fill the memory.
-const USUAL_BYTES: u64 = 2048;
+pub(super) const USUAL_BYTES: u64 = 2048;
 
 impl Documents {
     /// A cache of about this many documents, of no more than this complexity each.
@@ -47,7 +49,7 @@ impl Documents {
             return parsed;
         }
         if let Err(error) = measure_text(text) {
-            return Arc::new(Parsed::new(Err(error)));
+            return Arc::new(Parsed::new(Err(error), 0));
         }
         let parsed = async_graphql::parser::parse_query(text).map_err(|error| {
             let place = error
@@ -56,19 +58,21 @@ impl Documents {
                 .unwrap_or(Pos { line: 1, column: 1 });
             GraphqlError::new(format!("Syntax Error: {}", one_line(&error.to_string()))).at(place)
         });
-        let parsed = Arc::new(Parsed::new(parsed.and_then(|document| {
+        let parsed = parsed.and_then(|document| {
             measure(&document, self.complexity)?;
             Ok(document)
-        })));
+        });
+        let parsed = Arc::new(Parsed::new(parsed, text.len()));
         self.parsed.insert(text.into(), parsed.clone());
         parsed
     }
 }
 
 impl Parsed {
-    fn new(document: Result<ExecutableDocument, GraphqlError>) -> Self {
+    fn new(document: Result<ExecutableDocument, GraphqlError>, bytes: usize) -> Self {
         Parsed {
             document,
+            bytes,
             invalid: OnceCell::new(),
         }
     }

@@ -1,14 +1,21 @@
 //! GraphQL: from a request to a running operation, or to one result.
 //!
-//! A subscription is parsed, laid flat at its root, and looked up: if somebody asks the same already
-//! (document, operation, variables and scope), the asker joins what runs. Else it is validated and
-//! resolved by `async-graphql`, once for all who will ask the same.
+//! What a request means is found out once, and kept (see [`question`]): it is parsed, validated, laid
+//! flat at its root, and compiled into a [`plan`]. A subscription is then looked up: if somebody asks
+//! the same already (document, operation, variables and scope), the asker joins what runs. Else it
+//! starts, once for all who will ask the same. Its plan writes what each event says; what no plan can
+//! say (errors, documents that are not compiled) `async-graphql` does.
 
 pub mod blink;
 mod document;
+mod executor;
 mod extent;
+mod json;
+mod need;
 mod origins;
+mod plan;
 mod query;
+mod question;
 mod renderer;
 mod response;
 mod rewards;
@@ -24,13 +31,14 @@ use std::sync::Arc;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{EmptyMutation, Name, Schema, Value, Variables};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use self::blink::{InvoiceRequests, LatestPrices};
 use self::document::Documents;
+use self::executor::Executor;
 use self::origins::Origins;
+use self::plan::{Interfaces, Lookups, NotPlanned, Plan};
 use self::query::Query;
-use self::renderer::{Asking, Begun, begin};
+use self::question::{Prepared, Question, Questions, fingerprint};
 use self::response::{invalid_json, result_json};
 use self::subscription::{Subscription, scope_of};
 use self::variables::InputTypes;
@@ -42,9 +50,11 @@ use crate::topic::{Currency, Topic};
 
 /// Answers GraphQL requests.
 pub struct Graphql {
-    schema: Schema<Query, EmptyMutation, Subscription>,
+    executor: Arc<Executor>,
     input_types: InputTypes,
+    interfaces: Interfaces,
     documents: Documents,
+    questions: Questions,
     hub: Arc<Hub>,
 }
 
@@ -67,7 +77,7 @@ pub struct RequestLimits {
     pub depth: usize,
     /// Fields in all.
     pub complexity: usize,
-    /// Parsed documents to keep.
+    /// Parsed documents to keep, and as much of what is made of them.
     pub documents: u64,
 }
 
@@ -83,7 +93,7 @@ pub struct Request {
 }
 
 /// Why a subscription does not run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Refusal {
     /// It was not executed: the errors, as a JSON list, for an `error` message.
     Error(String),
@@ -93,12 +103,20 @@ pub enum Refusal {
 
 impl Graphql {
     pub fn new(sources: Sources, limits: RequestLimits) -> Self {
-        let schema = schema(Some(sources.clone()), limits);
+        let lookups = sources.lookups();
+        let schema = schema(Some(&sources), limits);
+        let sdl = schema.sdl();
         Graphql {
-            input_types: InputTypes::of_sdl(&schema.sdl()),
-            schema,
+            input_types: InputTypes::of_sdl(&sdl),
+            interfaces: Interfaces::of_sdl(&sdl),
             documents: Documents::new(limits.documents, limits.complexity),
-            hub: sources.hub,
+            questions: Questions::new(limits.documents),
+            hub: sources.hub.clone(),
+            executor: Arc::new(Executor {
+                schema,
+                sources,
+                lookups,
+            }),
         }
     }
 
@@ -110,8 +128,32 @@ impl Graphql {
         identity: &Identity,
         request: Request,
         outbox: &Arc<Outbox>,
-        envelope: Arc<Envelope>,
+        envelope: &Envelope,
     ) -> Result<Membership, Refusal> {
+        let question = self.question(&request).await?;
+        let key = OperationKey {
+            scope: scope_of(&question.field, identity),
+            question: question.fingerprint,
+        };
+        if let Some(membership) = self.hub.join(&key, outbox, envelope) {
+            return Ok(membership);
+        }
+        let plan = self.executor.start(&question, key.scope.runs_as()).await?;
+        Ok(self.hub.start(key, plan, outbox, envelope).await?)
+    }
+
+    /// What a request asks: found out once, however many send it.
+    async fn question(&self, request: &Request) -> Prepared {
+        let sent = question::of_request(request);
+        if let Some(prepared) = self.questions.get(&sent) {
+            return prepared;
+        }
+        let prepared = self.prepare(request).await.map(Arc::new);
+        self.questions.keep(sent, prepared.clone());
+        prepared
+    }
+
+    async fn prepare(&self, request: &Request) -> Result<Question, Refusal> {
         let refused = |error: GraphqlError| Refusal::Error(errors_json(&[error]));
         let parsed = self.documents.parse(&request.query);
         let document = parsed
@@ -136,25 +178,41 @@ impl Graphql {
             return Err(Refusal::Error(errors.clone()));
         }
         let variables = coerced.map_err(|wrong| Refusal::Result(refused_json(&wrong)))?;
-        let origins = Origins::of(&flat.root);
-        let execute = |asking: Arc<Asking>| {
-            let mut execution = async_graphql::Request::new("").variables(variables.clone());
-            execution.operation_name = name.map(|name| name.to_string());
-            execution.set_parsed_query(flat.document.clone());
-            self.schema.execute_stream(execution.data(asking))
-        };
-        let key = OperationKey {
-            scope: scope_of(flat.root.name.node.as_str(), identity),
-            question: question(&request.query, name.map(|name| name.as_str()), &variables),
-        };
-        if let Some(membership) = self.hub.join(&key, outbox, &envelope) {
-            return Ok(membership);
+        Ok(Question {
+            fingerprint: fingerprint(&request.query, name.map(|name| name.as_str()), &variables),
+            origins: Origins::of(&flat.root),
+            field: flat.root.name.node.clone(),
+            plan: self.plan(&flat, &variables).map(Arc::new).ok(),
+            name: name.cloned(),
+            variables,
+            parsed: parsed.clone(),
+        })
+    }
+
+    /// The plan of a subscription whose document is valid.
+    fn plan(&self, flat: &root::Subscription, variables: &Variables) -> Result<Plan, NotPlanned> {
+        // Validation has seen the document without its variables. Where one is null, or not there, it
+        // may yet say no, and the general executor lets it.
+        let operation = flat.document.operations.iter().next();
+        let (_, operation) = operation.ok_or(NotPlanned)?;
+        let are_there = operation
+            .node
+            .variable_definitions
+            .iter()
+            .all(|definition| {
+                let value = variables.get(&definition.node.name.node);
+                value.is_some_and(|value| *value != Value::Null)
+            });
+        if !(flat.is_plain && are_there) {
+            return Err(NotPlanned);
         }
-        match begin(key.scope.runs_as(), origins, execute).await {
-            Begun::Runs(plan) => Ok(self.hub.start(key, plan, outbox, &envelope).await?),
-            Begun::Failed(response) => Err(Refusal::Result(result_json(&response, false))),
-            Begun::Invalid(response) => Err(Refusal::Error(invalid_json(&response.errors))),
-        }
+        let document = plan::Document {
+            fragments: &flat.document.fragments,
+            variables,
+            interfaces: &self.interfaces,
+            input_types: &self.input_types,
+        };
+        Plan::of(&document, &flat.root)
     }
 
     /// What validation says of a document that holds a subscription: of all of it, as it is written.
@@ -163,7 +221,7 @@ impl Graphql {
         let mut execution = async_graphql::Request::new("");
         execution.operation_name = name.map(|name| name.to_string());
         execution.set_parsed_query(document.clone());
-        let response = self.schema.execute(execution).await;
+        let response = self.executor.schema.execute(execution).await;
         match &response.errors[..] {
             // That is said of a document that is valid.
             [error] if error.message == "Subscriptions are not supported on this transport." => {
@@ -200,7 +258,8 @@ impl Graphql {
         let mut execution = async_graphql::Request::new("").variables(variables);
         execution.operation_name = name.map(|name| name.to_string());
         execution.set_parsed_query(document.clone());
-        let response = self.schema.execute(execution.data(identity.clone())).await;
+        let execution = execution.data(identity.clone());
+        let response = self.executor.schema.execute(execution).await;
         // A request error has neither data nor a path; an execution error has at least the latter.
         let is_executed = response.errors.iter().all(|error| !error.path.is_empty())
             || response.data != Value::Null;
@@ -223,7 +282,7 @@ pub fn sdl() -> String {
 }
 
 fn schema(
-    sources: Option<Sources>,
+    sources: Option<&Sources>,
     limits: RequestLimits,
 ) -> Schema<Query, EmptyMutation, Subscription> {
     let mut builder = blink::complete(Schema::build(Query, EmptyMutation, Subscription))
@@ -231,23 +290,33 @@ fn schema(
         .limit_complexity(limits.complexity)
         .disable_suggestions();
     if let Some(sources) = sources {
-        let hub = sources.hub.clone();
-        builder = builder.data(LatestPrices(Arc::new(move |currency| {
-            latest_price(&hub, currency)
-        })));
-        let hub = sources.hub.clone();
-        builder = builder.data(InvoiceRequests(Arc::new(move |hash| {
-            hub.known_request(hash)
-        })));
-        builder = builder.data(sources);
+        let Lookups { latest, requests } = sources.lookups();
+        builder = builder.data(latest).data(requests).data(sources.clone());
     }
     builder.finish()
+}
+
+impl Sources {
+    fn lookups(&self) -> Lookups {
+        let hub = self.hub.clone();
+        let latest = LatestPrices(Arc::new(move |currency| latest_price(&hub, currency)));
+        let hub = self.hub.clone();
+        let requests = InvoiceRequests(Arc::new(move |hash| hub.known_request(hash)));
+        Lookups { latest, requests }
+    }
 }
 
 fn latest_price(hub: &Hub, currency: Currency) -> Option<Arc<crate::event::PriceTick>> {
     match &*hub.last(&Topic::Price(currency), 0)? {
         Event::Price(PriceUpdate::Tick(tick)) => Some(tick.clone()),
         _ => None,
+    }
+}
+
+impl Refusal {
+    fn bytes(&self) -> usize {
+        let (Refusal::Error(json) | Refusal::Result(json)) = self;
+        json.len()
     }
 }
 
@@ -263,41 +332,6 @@ impl From<NotStarted> for Refusal {
         Refusal::Error(errors_json(&[
             GraphqlError::new(why.to_string()).coded(code)
         ]))
-    }
-}
-
-/// What is asked, as one number: equal for equal questions alone.
-fn question(query: &str, name: Option<&str>, variables: &Variables) -> [u8; 32] {
-    let mut variables: Vec<_> = variables
-        .iter()
-        .map(|(name, value)| (name.as_str(), sorted(value)))
-        .collect();
-    variables.sort_by_key(|(name, _)| *name);
-    let variables = serde_json::to_vec(&variables).expect("variables are JSON");
-    let mut hash = Sha256::new();
-    for part in [
-        query.as_bytes(),
-        name.unwrap_or_default().as_bytes(),
-        &variables,
-    ] {
-        // The length keeps one part from being taken for another.
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
-/// A value with the keys of its objects in order, so that equal values are written alike.
-fn sorted(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (name.to_string(), sorted(value)))
-            .collect(),
-        Value::List(items) => items.iter().map(sorted).collect(),
-        // No string: a variable of an enum in a literal default is not the same as one in JSON.
-        Value::Enum(name) => serde_json::json!({ " enum": name.as_str() }),
-        value => value.clone().into_json().unwrap_or_default(),
     }
 }
 

@@ -7,8 +7,8 @@ use super::blink::{
     Currency, LatestPrices, LnInvoicePaymentStatus, LnInvoicePaymentStatusByHashInput,
     LnInvoicePaymentStatusByPaymentRequestInput, RealtimePrice, User, unavailable,
 };
+use super::need::{invoice_not_found, store_away};
 use super::scalars::{DisplayCurrency, Origin, thrown};
-use super::subscription::{invoice_not_found, store_away};
 use crate::auth::Identity;
 use crate::bolt11::PaymentRequest;
 use crate::currency::CurrencyDetails;

@@ -15,12 +15,12 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::oneshot;
 
+use super::need::Need;
 use super::origins::Origins;
 use super::response::{GraphqlError, refused_json, result_json};
 use crate::auth::Identity;
 use crate::event::{Event, InvoiceUpdate};
-use crate::hub::{InvoiceTerms, Plan, Render, Rendered, SnapshotFn};
-use crate::topic::Topic;
+use crate::hub::{Plan, Render, Rendered};
 
 /// Given to the resolver of a subscription field: who asks and how, and where the answer goes.
 pub(super) struct Asking {
@@ -29,15 +29,6 @@ pub(super) struct Asking {
     pub origins: Origins,
     answer: Mutex<Option<oneshot::Sender<Need>>>,
     queue: Arc<Mutex<Queue>>,
-}
-
-/// What a subscription field needs, once its arguments are understood.
-pub(super) struct Need {
-    pub topics: smallvec::SmallVec<[Topic; 2]>,
-    pub snapshot: SnapshotFn,
-    pub invoice: Option<InvoiceTerms>,
-    /// Whether the subscription completes after a final state.
-    pub completes: bool,
 }
 
 /// The events of one running subscription. It never ends by itself.
@@ -133,6 +124,29 @@ pub(super) async fn begin(
     }
 }
 
+impl Renderer {
+    /// Of an operation that runs already: what its field needs is known, and asked of nobody.
+    pub(super) fn late(
+        identity: Identity,
+        origins: Origins,
+        completes: bool,
+        execute: impl FnOnce(Arc<Asking>) -> BoxStream<'static, Response>,
+    ) -> Self {
+        let queue: Arc<Mutex<Queue>> = Arc::default();
+        let asking = Asking {
+            identity,
+            origins,
+            answer: Mutex::default(),
+            queue: queue.clone(),
+        };
+        Renderer {
+            results: execute(Arc::new(asking)),
+            queue,
+            completes,
+        }
+    }
+}
+
 impl Render for Renderer {
     fn render(&mut self, event: &Arc<Event>) -> Rendered {
         let waker = {
@@ -158,10 +172,7 @@ impl Render for Renderer {
                 tracing::error!(
                     "a resolver of a subscription panicked, waits or has ended: its operation ends"
                 );
-                Rendered {
-                    payload: refused_json(&[GraphqlError::new("Internal server error")]),
-                    last: true,
-                }
+                failed()
             }
         }
     }
@@ -180,6 +191,14 @@ impl Renderer {
     }
 }
 
-fn is_final(event: &Event) -> bool {
+/// What is told where a rendering failed for no fault of the client's.
+pub(super) fn failed() -> Rendered {
+    Rendered {
+        payload: refused_json(&[GraphqlError::new("Internal server error")]),
+        last: true,
+    }
+}
+
+pub(super) fn is_final(event: &Event) -> bool {
     matches!(event, Event::Invoice(InvoiceUpdate::State(state)) if state.status.is_final())
 }

@@ -4,10 +4,10 @@
 //! key (GraphQL, section 7.1), `errors` comes before `data` as in the reference implementation, and
 //! numbers are printed as JavaScript prints them.
 
-use async_graphql::{PathSegment, Pos, Response, ServerError, Value};
+use async_graphql::{PathSegment, Pos, Response, ServerError};
 use serde::Serialize;
 
-use crate::price::js_number;
+use super::json;
 
 /// An error of ours, as part of a result or of an `error` message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,106 +71,64 @@ pub fn refused_json(errors: &[GraphqlError]) -> String {
 
 /// The result of an execution. Without `data` if nothing was executed.
 pub(super) fn result_json(response: &Response, is_executed: bool) -> String {
-    let mut json = String::with_capacity(256);
-    json.push('{');
+    let mut told = String::with_capacity(256);
+    told.push('{');
     if !response.errors.is_empty() {
-        json.push_str(r#""errors":"#);
-        write_errors(&mut json, &response.errors);
+        told.push_str(r#""errors":"#);
+        write_errors(&mut told, &response.errors);
     }
     if is_executed {
-        if json.len() > 1 {
-            json.push(',');
+        if told.len() > 1 {
+            told.push(',');
         }
-        json.push_str(r#""data":"#);
-        write_value(&mut json, &response.data);
+        told.push_str(r#""data":"#);
+        json::value(&mut told, &response.data);
     }
-    json.push('}');
-    json
+    told.push('}');
+    told
 }
 
 /// What validation says, as JSON. So many errors are told, as in the reference implementation.
 pub(super) fn invalid_json(errors: &[ServerError]) -> String {
     const ERRORS: usize = 100;
-    let mut json = String::new();
+    let mut told = String::new();
     if errors.len() <= ERRORS {
-        write_errors(&mut json, errors);
+        write_errors(&mut told, errors);
     } else {
         let message = "Too many validation errors, error limit reached. Validation aborted.";
         let mut errors = errors[..ERRORS].to_vec();
         errors.push(ServerError::new(message, None));
-        write_errors(&mut json, &errors);
+        write_errors(&mut told, &errors);
     }
-    json
+    told
 }
 
-fn write_errors(json: &mut String, errors: &[ServerError]) {
-    write_list(json, errors, |json, error| {
-        json.push_str(r#"{"message":"#);
-        write_string(json, &error.message);
+fn write_errors(told: &mut String, errors: &[ServerError]) {
+    json::list(told, errors, |told, error| {
+        told.push_str(r#"{"message":"#);
+        json::string(told, &error.message);
         if !error.locations.is_empty() {
-            json.push_str(r#","locations":"#);
-            write_list(json, &error.locations, |json, place| {
-                json.push_str(&format!(
+            told.push_str(r#","locations":"#);
+            json::list(told, &error.locations, |told, place| {
+                told.push_str(&format!(
                     r#"{{"line":{},"column":{}}}"#,
                     place.line, place.column
                 ));
             });
         }
         if !error.path.is_empty() {
-            json.push_str(r#","path":"#);
-            write_list(json, &error.path, |json, segment| match segment {
-                PathSegment::Field(name) => write_string(json, name),
-                PathSegment::Index(index) => json.push_str(&index.to_string()),
+            told.push_str(r#","path":"#);
+            json::list(told, &error.path, |told, segment| match segment {
+                PathSegment::Field(name) => json::string(told, name),
+                PathSegment::Index(index) => json::plain(told, index),
             });
         }
         if let Some(extensions) = &error.extensions {
-            json.push_str(r#","extensions":"#);
-            json.push_str(&serde_json::to_string(extensions).expect("extensions are JSON"));
+            told.push_str(r#","extensions":"#);
+            told.push_str(&serde_json::to_string(extensions).expect("extensions are JSON"));
         }
-        json.push('}');
+        told.push('}');
     });
-}
-
-fn write_value(json: &mut String, value: &Value) {
-    match value {
-        Value::Null | Value::Binary(_) => json.push_str("null"),
-        Value::Boolean(value) => json.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(integer), _, _) => json.push_str(&integer.to_string()),
-            (_, Some(integer), _) => json.push_str(&integer.to_string()),
-            (_, _, number) => json.push_str(&js_number(number.unwrap_or_default())),
-        },
-        Value::String(text) => write_string(json, text),
-        Value::Enum(name) => write_string(json, name),
-        Value::List(items) => write_list(json, items, write_value),
-        Value::Object(fields) => {
-            json.push('{');
-            for (at, (name, value)) in fields.iter().enumerate() {
-                if at > 0 {
-                    json.push(',');
-                }
-                write_string(json, name);
-                json.push(':');
-                write_value(json, value);
-            }
-            json.push('}');
-        }
-    }
-}
-
-fn write_list<T>(json: &mut String, items: &[T], mut write: impl FnMut(&mut String, &T)) {
-    json.push('[');
-    for (at, item) in items.iter().enumerate() {
-        if at > 0 {
-            json.push(',');
-        }
-        write(json, item);
-    }
-    json.push(']');
-}
-
-fn write_string(json: &mut String, text: &str) {
-    json.push_str(&serde_json::to_string(text).expect("a string is JSON"));
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::Object;
 
+use super::json;
+use super::plan::{Asked, NotPlanned, Told, Write};
 use crate::event;
 
 /// Something that happened to a user of a reward program.
@@ -40,5 +42,24 @@ impl StatusUpdate {
     #[graphql(name = "UserID")]
     async fn user_id(&self) -> i32 {
         self.0.user.get()
+    }
+}
+
+impl Told for StatusUpdate {
+    type Value = event::StatusUpdate;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::StatusUpdate>, NotPlanned> {
+        use event::StatusUpdate as Update;
+        Ok(match asked.name() {
+            "Data" => Write::value(|update: &Update, json| json::string(json, &update.data)),
+            "Timestamp" => {
+                Write::value(|update: &Update, json| json::string(json, &update.timestamp))
+            }
+            "Type" => Write::value(|update: &Update, json| {
+                json::string(json, update.status_type.as_str());
+            }),
+            "UserID" => Write::value(|update: &Update, json| json::plain(json, update.user)),
+            _ => return Err(NotPlanned),
+        })
     }
 }

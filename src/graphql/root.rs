@@ -17,6 +17,10 @@ pub(super) struct Subscription {
     pub document: ExecutableDocument,
     /// The root field, as selected.
     pub root: Field,
+    /// Whether the field stands in the document as it is selected here: it was not put together of
+    /// several, and carries no directives of fragments around it. What is said of the whole document
+    /// by validation is true of such a field.
+    pub is_plain: bool,
 }
 
 /// Lays the root of a subscription flat and finds its one field.
@@ -37,9 +41,16 @@ pub(super) fn subscription(
         rest: Vec::new(),
         inside: HashSet::new(),
         laid: HashSet::new(),
+        is_plain: true,
     };
     flat.lay(&operation.node.selection_set.node, &[]);
-    let Flattening { fields, rest, .. } = flat;
+    let Flattening {
+        fields,
+        rest,
+        is_plain,
+        ..
+    } = flat;
+    let is_plain = is_plain && rest.is_empty();
     if rest.is_empty() {
         check_root(name, operation.pos, &fields)?;
     }
@@ -53,7 +64,11 @@ pub(super) fn subscription(
         .map(|field| Positioned::new(Selection::Field(field.clone()), field.pos));
     laid.node.selection_set.node.items = fields.chain(rest).collect();
     let document = alone(whole, name, &operation.node, laid);
-    Ok(Subscription { document, root })
+    Ok(Subscription {
+        document,
+        root,
+        is_plain,
+    })
 }
 
 /// One field, and not an introspective one.
@@ -121,6 +136,7 @@ struct Flattening<'a> {
     inside: HashSet<&'a str>,
     /// Fragments that have been: once is enough (GraphQL, section 6.3.2).
     laid: HashSet<&'a str>,
+    is_plain: bool,
 }
 
 impl<'a> Flattening<'a> {
@@ -170,6 +186,7 @@ impl<'a> Flattening<'a> {
             other.node.response_key().node == field.node.response_key().node
                 && other.node.name.node == field.node.name.node
         });
+        self.is_plain &= same.is_none() && carried.is_empty();
         match same {
             Some(other) if other.node.arguments == field.node.arguments => {
                 let more = field.node.selection_set.node.items.iter().cloned();

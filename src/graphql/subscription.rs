@@ -1,11 +1,10 @@
-//! The root fields of subscriptions: what each needs, and what an event says to whoever asked.
+//! The root fields of subscriptions: what an event says to whoever asked.
 
 use std::sync::Arc;
 
 use async_graphql::Context;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use smallvec::smallvec;
 
 use super::Sources;
 use super::blink::{
@@ -13,15 +12,13 @@ use super::blink::{
     LnInvoicePaymentStatusInput, LnInvoicePaymentStatusPayload, MyUpdatesPayload, PriceInput,
     PricePayload, RealtimePriceInput, RealtimePricePayload, User,
 };
-use super::renderer::{Asking, Need};
+use super::need::{Need, store_away};
+use super::renderer::Asking;
 use super::rewards::StatusUpdate;
 use super::scalars::{LnPaymentRequest, PaymentHash, thrown};
 use crate::auth::Identity;
-use crate::bolt11::PaymentRequest;
-use crate::event::{self, Event, EventError, InvoiceUpdate, PriceUpdate, UserPriceUpdate};
-use crate::hub::{Hub, InvoiceTerms, Scope, Snapshot, SnapshotFn};
-use crate::redis_link::Unavailable;
-use crate::topic::{self, Currency, Topic, UserId};
+use crate::event::Event;
+use crate::hub::Scope;
 
 /// The root of subscriptions.
 pub(super) struct Subscription;
@@ -45,13 +42,8 @@ impl Subscription {
         ctx: &Context<'_>,
     ) -> async_graphql::Result<BoxStream<'static, StatusUpdate>> {
         let asking = ctx.data::<Arc<Asking>>()?;
-        let user = asking.reads_as(asking.identity.user())?;
-        let feed = asking.answer(Need {
-            topics: smallvec![Topic::Rewards(user)],
-            snapshot: Box::new(move || connected(user)),
-            invoice: None,
-            completes: false,
-        });
+        let user = reads_as(&asking.identity, asking.identity.user())?;
+        let feed = asking.answer(Need::of_user(user));
         let updates = feed.filter_map(|event| {
             std::future::ready(match &*event {
                 Event::Rewards(update) => Some(StatusUpdate::of(update.clone())),
@@ -95,20 +87,8 @@ impl Subscription {
     ) -> async_graphql::Result<BoxStream<'static, MyUpdatesPayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let id = asking.reads_as(asking.identity.account())?;
-        let currency = sources
-            .directory
-            .get(id)
-            .map_or(sources.default_display_currency, |account| {
-                account.display_currency
-            });
-        let hub = sources.hub.clone();
-        let feed = asking.answer(Need {
-            topics: smallvec![Topic::Account(id), Topic::UserPrice(currency)],
-            snapshot: Box::new(move || user_price_snapshot(&hub, currency)),
-            invoice: None,
-            completes: false,
-        });
+        let id = reads_as(&asking.identity, asking.identity.account())?;
+        let feed = asking.answer(Need::of_account(sources, id));
         let directory = sources.directory.clone();
         let payloads = feed.filter_map(move |event| {
             let me = User::of(id, directory.get(id));
@@ -125,13 +105,12 @@ impl Subscription {
     ) -> async_graphql::Result<BoxStream<'static, PricePayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let (need, amount) = match input.sats(asking.origins.amount) {
-            Ok(amount) => (prices(sources, Currency::USD), amount),
-            Err(error) => (only(error), 0),
-        };
+        let amount = input.sats(asking.origins.amount);
+        let need = Need::of_price(sources, &amount);
+        let sats = amount.unwrap_or_default();
         let payloads = asking.answer(need).filter_map(move |event| {
             std::future::ready(match &*event {
-                Event::Price(update) => Some(PricePayload::of_update(update, amount)),
+                Event::Price(update) => Some(PricePayload::of_update(update, sats)),
                 _ => None,
             })
         });
@@ -146,13 +125,8 @@ impl Subscription {
     ) -> async_graphql::Result<BoxStream<'static, RealtimePricePayload>> {
         let sources = ctx.data::<Sources>()?;
         let asking = ctx.data::<Arc<Asking>>()?;
-        let need = match input
-            .currency(asking.origins.currency)
-            .and_then(|currency| sources.quoted(currency))
-        {
-            Ok(currency) => prices(sources, currency),
-            Err(error) => only(error),
-        };
+        let currency = input.currency(asking.origins.currency);
+        let need = Need::of_realtime_price(sources, &currency);
         let payloads = asking.answer(need).filter_map(|event| {
             std::future::ready(match &*event {
                 Event::Price(update) => Some(RealtimePricePayload::of_update(update)),
@@ -163,98 +137,18 @@ impl Subscription {
     }
 }
 
-impl Asking {
-    /// Whose own is asked for, if the asker is somebody who may read it.
-    fn reads_as<T>(&self, who: Option<T>) -> async_graphql::Result<T> {
-        let who =
-            who.ok_or_else(|| thrown("Not Authenticated for subscription", "NOT_AUTHENTICATED"))?;
-        if self.identity.scopes().may_hear() {
-            Ok(who)
-        } else {
-            Err(thrown(
-                "Not authorized: this credential has not the scope `read`",
-                "NOT_AUTHORIZED",
-            ))
-        }
+/// Whose own is asked for, if the asker is somebody who may read it.
+pub(super) fn reads_as<T>(identity: &Identity, who: Option<T>) -> async_graphql::Result<T> {
+    let who =
+        who.ok_or_else(|| thrown("Not Authenticated for subscription", "NOT_AUTHENTICATED"))?;
+    if identity.scopes().may_hear() {
+        Ok(who)
+    } else {
+        Err(thrown(
+            "Not authorized: this credential has not the scope `read`",
+            "NOT_AUTHORIZED",
+        ))
     }
-}
-
-impl Sources {
-    /// A currency, if it is one of those that are quoted.
-    pub(super) fn quoted(&self, currency: Currency) -> Result<Currency, EventError> {
-        if self.currencies.contains(&currency) {
-            Ok(currency)
-        } else {
-            Err(EventError::coded(
-                "Invalid currency.",
-                super::scalars::INVALID_INPUT,
-            ))
-        }
-    }
-}
-
-/// The prices of a currency: the last one, then each.
-fn prices(sources: &Sources, currency: Currency) -> Need {
-    let hub = sources.hub.clone();
-    let topic = Topic::Price(currency);
-    Need {
-        topics: smallvec![topic.clone()],
-        snapshot: Box::new(move || hub.snapshot_of(&topic)),
-        invoice: None,
-        completes: false,
-    }
-}
-
-/// One error, and then silence: the original's subscriptions stay open after it.
-fn only(error: EventError) -> Need {
-    let event = Arc::new(Event::Price(PriceUpdate::Errors(vec![error])));
-    Need {
-        topics: smallvec![],
-        snapshot: told_once(event),
-        invoice: None,
-        completes: false,
-    }
-}
-
-fn told_once(event: Arc<Event>) -> SnapshotFn {
-    Box::new(move || Snapshot {
-        events: smallvec![event.clone()],
-        up_to: 0,
-    })
-}
-
-/// That the subscription runs, which is all that is known of a user at first.
-fn connected(user: UserId) -> Snapshot {
-    let update = event::StatusUpdate::connected(user, jiff::Timestamp::now());
-    Snapshot {
-        events: smallvec![Arc::new(Event::Rewards(update.into()))],
-        up_to: 0,
-    }
-}
-
-/// The last prices for `myUpdates`. Where none was told for accounts yet, the public price serves:
-/// in US dollars as `price` and as `realtimePrice`, else as the latter alone.
-fn user_price_snapshot(hub: &Hub, currency: Currency) -> Snapshot {
-    let snapshot = hub.snapshot_of(&Topic::UserPrice(currency));
-    if !snapshot.events.is_empty() {
-        return snapshot;
-    }
-    let Some(event) = hub.last(&Topic::Price(currency), 0) else {
-        return Snapshot::default();
-    };
-    let Event::Price(PriceUpdate::Tick(tick)) = &*event else {
-        return Snapshot::default();
-    };
-    let mut events = smallvec![];
-    if currency == Currency::USD {
-        events.push(Arc::new(Event::UserPrice(UserPriceUpdate::Price(
-            tick.clone(),
-        ))));
-    }
-    events.push(Arc::new(Event::UserPrice(UserPriceUpdate::RealtimePrice(
-        tick.clone(),
-    ))));
-    Snapshot { events, up_to: 0 }
 }
 
 fn by_request(
@@ -263,17 +157,7 @@ fn by_request(
 ) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
     let sources = ctx.data::<Sources>()?;
     let text = request.check().map_err(|invalid| invalid.thrown())?;
-    let need = match PaymentRequest::decode(text) {
-        Ok(decoded) => invoice(
-            sources,
-            InvoiceTerms {
-                payment_hash: decoded.payment_hash,
-                payment_request: Some(text.to_owned()),
-                expires_at: Some(decoded.expires_at),
-            },
-        ),
-        Err(error) => undecodable(EventError::coded(error.to_string(), "INVOICE_DECODE_ERROR")),
-    };
+    let need = Need::of_request(sources, text);
     Ok(told(
         ctx.data::<Arc<Asking>>()?,
         need,
@@ -287,93 +171,8 @@ async fn by_hash(
 ) -> async_graphql::Result<BoxStream<'static, LnInvoicePaymentStatusPayload>> {
     let sources = ctx.data::<Sources>()?;
     let hash = hash.check().map_err(|invalid| invalid.thrown())?;
-    let need = match sources.terms_of(&hash).await.map_err(store_away)? {
-        Some(terms) => invoice(sources, terms),
-        None => unknown_invoice(sources, hash),
-    };
+    let need = Need::of_hash(sources, hash).await.map_err(store_away)?;
     Ok(told(ctx.data::<Arc<Asking>>()?, need, None))
-}
-
-/// In the original's words.
-pub(super) fn invoice_not_found(hash: &topic::PaymentHash) -> EventError {
-    let message = format!(
-        "Unexpected error occurred, please try again or contact support if it persists \
-         (code: InvoiceNotFoundError: {{\"paymentHash\":\"{hash}\"}})"
-    );
-    EventError::coded(message, "UNEXPECTED_CLIENT_ERROR")
-}
-
-impl Sources {
-    /// What is known of an invoice by its hash alone: what was published. An error if that cannot be
-    /// known now.
-    pub(super) async fn terms_of(
-        &self,
-        hash: &topic::PaymentHash,
-    ) -> Result<Option<InvoiceTerms>, Unavailable> {
-        let known = match self.hub.told_of_invoice(hash) {
-            Some((told, _)) => Some(told),
-            None => self.hub.invoice(hash).await?,
-        };
-        Ok(known.as_ref().map(InvoiceTerms::published))
-    }
-}
-
-/// Nobody can say now whether an invoice is known. In the original's words for a store that fails.
-pub(super) fn store_away(_: Unavailable) -> async_graphql::Error {
-    thrown(
-        "Unknown error occurred (code: UnknownRepositoryError)",
-        "DB_ERROR",
-    )
-}
-
-fn invoice(sources: &Sources, terms: InvoiceTerms) -> Need {
-    let hub = sources.hub.clone();
-    let of = terms.clone();
-    Need {
-        topics: smallvec![Topic::Invoice(terms.payment_hash.clone())],
-        snapshot: Box::new(move || {
-            let (state, up_to) = hub.invoice_state(&of);
-            Snapshot {
-                events: smallvec![Arc::new(Event::Invoice(InvoiceUpdate::State(state)))],
-                up_to,
-            }
-        }),
-        invoice: Some(terms),
-        completes: sources.complete_when_final,
-    }
-}
-
-/// An error for as long as nothing is known of the invoice: it may be told of later.
-fn unknown_invoice(sources: &Sources, hash: topic::PaymentHash) -> Need {
-    let hub = sources.hub.clone();
-    let of = hash.clone();
-    let error = InvoiceUpdate::Errors(vec![invoice_not_found(&hash)]);
-    Need {
-        topics: smallvec![Topic::Invoice(hash)],
-        snapshot: Box::new(move || {
-            let told = hub.told_of_invoice(&of);
-            let up_to = told.as_ref().map_or(0, |(_, number)| *number);
-            let update =
-                told.map_or_else(|| error.clone(), |(state, _)| InvoiceUpdate::State(state));
-            Snapshot {
-                events: smallvec![Arc::new(Event::Invoice(update))],
-                up_to,
-            }
-        }),
-        invoice: None,
-        completes: sources.complete_when_final,
-    }
-}
-
-/// An error, and nothing else to come.
-fn undecodable(error: EventError) -> Need {
-    let event = Arc::new(Event::Invoice(InvoiceUpdate::Errors(vec![error])));
-    Need {
-        topics: smallvec![],
-        snapshot: told_once(event),
-        invoice: None,
-        completes: false,
-    }
 }
 
 fn told(

@@ -146,6 +146,16 @@ impl InputTypes {
         Err(errors)
     }
 
+    /// Whether a value is one of a type that is written as in a document: `PriceInput!`.
+    pub(super) fn accept(&self, ty: &str, value: &Value) -> bool {
+        let mut wrong = Vec::new();
+        let ty = Type::new(ty);
+        if let Some(ty) = &ty {
+            self.check(ty, value, &mut String::new(), &mut wrong);
+        }
+        ty.is_some() && wrong.is_empty()
+    }
+
     fn check(
         &self,
         ty: &Type,

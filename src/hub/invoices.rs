@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::task::AbortHandle;
 
+use super::batch::Batch;
 use super::{Hub, Local};
 use crate::bolt11::PaymentRequest;
 use crate::event::{Event, InvoiceState, InvoiceStatus, InvoiceUpdate};
@@ -153,7 +154,7 @@ impl Hub {
             let terms = || {
                 listeners
                     .iter()
-                    .filter_map(|shared| shared.invoice.as_ref())
+                    .filter_map(|shared| shared.invoice.as_deref())
             };
             timers.retain(|(at, timer)| {
                 let is_heard = terms().any(|terms| terms.over_at() == Some(*at));
@@ -180,7 +181,8 @@ impl Hub {
 
     /// Tells those who asked with terms that are over at `at` that the invoice has expired, unless
     /// something final was told.
-    pub(super) fn on_expired(&self, number: u64, hash: PaymentHash, at: SystemTime) {
+    pub(super) fn on_expired(&self, batch: &mut Batch, hash: PaymentHash, at: SystemTime) {
+        let number = batch.next_number();
         let told = self.told_of_invoice(&hash);
         if told.is_some_and(|(state, _)| state.status.is_final()) {
             return;
@@ -188,15 +190,13 @@ impl Hub {
         let published = self.published_terms(&hash);
         for shared in self.topics.listeners(&Topic::Invoice(hash)) {
             // Whoever asked for an unknown invoice was told of it when it was published.
-            let terms = shared.invoice.as_ref().or(published.as_ref());
+            let terms = shared.invoice.as_deref().or(published.as_ref());
             let Some(terms) = terms.filter(|terms| terms.over_at() == Some(at)) else {
                 continue;
             };
             let state = terms.state(InvoiceStatus::Expired);
             let event = Arc::new(Event::Invoice(InvoiceUpdate::State(state)));
-            if shared.tell(number, &event) {
-                self.remove(&shared);
-            }
+            batch.add(shared, number, &event);
         }
     }
 

@@ -2,23 +2,28 @@
 //!
 //! One task ([`Hub::run`]) moves events from the bus to the operations, in order, and waits for
 //! nothing slow. Each event is decoded once, numbered, retained if it is a state, rendered once for
-//! each different question, and pushed into the outbox of everyone who asked that question.
+//! each different question, and written to everyone who asked that question. What came together is
+//! told together: one write for each client.
 //!
 //! A topic is watched on the bus from its first listener on, and released a while
 //! (`hub.linger`) after its last one has left. Prices are watched always, so that there is a last
 //! one to tell; so are invoices, by the bus itself.
 
+mod batch;
+mod bell;
+mod fan_out;
 mod invoices;
+mod operations;
 mod outbox;
 mod shared;
 mod topics;
 
 pub use self::invoices::InvoiceTerms;
-pub use self::outbox::{Envelope, Frame, Outbox, OutboxLimits, Overflow, Policy};
+pub use self::outbox::{
+    Envelope, Framing, Outbox, OutboxLimits, OutboxRules, Payload, Policy, Spelled, State, Words,
+};
 pub use self::shared::{OperationKey, Plan, Render, Rendered, Scope, Snapshot, SnapshotFn};
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -30,8 +35,11 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use self::batch::Batch;
+use self::fan_out::{Hands, Shard};
 use self::invoices::Timers;
-use self::shared::{Ended, Member, Shared};
+use self::operations::Operations;
+use self::shared::{Ended, Outcome, Shared};
 use self::topics::{Starting, Topics};
 use crate::bus::{Bus, Inbox, Message};
 use crate::event::{Event, InvoiceState, InvoiceUpdate, StatusType};
@@ -57,7 +65,7 @@ pub struct Hub {
     retained: Retained,
     config: HubConfig,
     metrics: Arc<Metrics>,
-    operations: Mutex<HashMap<OperationKey, Arc<Shared>>>,
+    operations: Operations,
     topics: Topics,
     timers: Timers,
     local: mpsc::Sender<Local>,
@@ -80,8 +88,10 @@ pub enum NotStarted {
 pub struct Membership {
     hub: Weak<Hub>,
     shared: Arc<Shared>,
+    /// `None` if nothing follows on what it was told when it joined.
+    shard: Option<Arc<Shard>>,
     outbox: Arc<Outbox>,
-    envelope: Arc<Envelope>,
+    subscription: u64,
     _counted: Held,
 }
 
@@ -123,7 +133,7 @@ impl Hub {
             topics: Topics::new(prices_for, config.topics, metrics.clone()),
             config,
             metrics,
-            operations: Mutex::default(),
+            operations: Operations::default(),
             timers: Timers::default(),
             local,
             local_inbox: Mutex::new(Some(local_inbox)),
@@ -145,19 +155,42 @@ impl Hub {
         let mut local = self.local_inbox().take().expect("a hub runs once");
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut number = 0;
+        let mut batch = Batch::default();
+        let mut hands = Hands::new(self.metrics.clone());
         loop {
             // The bus comes last: it can always be ready, the others cannot.
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
                 _ = sweep.tick() => self.release_idle_topics(),
-                Some(message) = local.recv() => self.on_local(&mut number, message),
-                message = inbox.next() => match message {
-                    Some(message) => self.on_message(&mut number, message),
-                    None => return,
-                },
+                Some(message) = local.recv() => self.on_local(&mut batch, message),
+                message = inbox.next() => {
+                    let Some(message) = message else { return };
+                    self.on_message(&mut batch, message);
+                    // What came with it is told with it.
+                    while batch.has_room() && let Some(message) = inbox.try_next() {
+                        self.on_message(&mut batch, message);
+                    }
+                }
             }
+            for (shared, events) in batch.drain() {
+                self.carry_out(&shared, shared.tell(&events), &mut hands)
+                    .await;
+            }
+            for shared in batch.drain_stale() {
+                self.carry_out(&shared, shared.tell_snapshot(), &mut hands)
+                    .await;
+            }
+        }
+    }
+
+    /// Takes an operation away that has ended, and delivers what it still says.
+    async fn carry_out(&self, shared: &Arc<Shared>, outcome: Outcome, hands: &mut Hands) {
+        if outcome.ended {
+            self.remove(shared);
+        }
+        if let Some(dispatch) = outcome.dispatch {
+            hands.deliver(dispatch).await;
         }
     }
 
@@ -168,9 +201,9 @@ impl Hub {
         self: &Arc<Self>,
         key: &OperationKey,
         outbox: &Arc<Outbox>,
-        envelope: &Arc<Envelope>,
+        envelope: &Envelope,
     ) -> Option<Membership> {
-        let running = self.operations().get(key).cloned()?;
+        let running = self.operations.get(key)?;
         self.try_join(running, outbox, envelope, false).ok()
     }
 
@@ -182,23 +215,18 @@ impl Hub {
         key: OperationKey,
         plan: Plan,
         outbox: &Arc<Outbox>,
-        envelope: &Arc<Envelope>,
+        envelope: &Envelope,
     ) -> Result<Membership, NotStarted> {
         let identity = key.scope.runs_as();
         if !plan.topics.iter().all(|topic| identity.may_read(topic)) {
             return Err(NotStarted::Forbidden);
         }
         let _starting = self.prepare(&plan.topics, plan.invoice.as_ref()).await?;
-        let shared = Shared::new(key.clone(), plan, self.metrics.clone());
+        let shared = Shared::new(key, plan, self.metrics.clone());
         loop {
-            let running = match self.operations().entry(key.clone()) {
-                Entry::Occupied(running) => running.get().clone(),
-                Entry::Vacant(vacant) => {
-                    vacant.insert(shared.clone());
-                    self.topics.listen(&shared);
-                    shared.clone()
-                }
-            };
+            let running = self
+                .operations
+                .get_or_insert(&shared, || self.topics.listen(&shared));
             // One that has ended since is out of the map now, and ours takes its place. Ours cannot
             // end before we have joined it.
             let is_starter = Arc::ptr_eq(&running, &shared);
@@ -243,23 +271,22 @@ impl Hub {
         self: &Arc<Self>,
         shared: Arc<Shared>,
         outbox: &Arc<Outbox>,
-        envelope: &Arc<Envelope>,
+        envelope: &Envelope,
         is_starter: bool,
     ) -> Result<Membership, Ended> {
-        let member = Member {
-            outbox: outbox.clone(),
-            envelope: envelope.clone(),
-            up_to: 0,
+        let shard = match shared.join(outbox, envelope, is_starter) {
+            Ok(shard) => shard,
+            Err(ended) => {
+                self.remove(&shared);
+                return Err(ended);
+            }
         };
-        if let Err(ended) = shared.join(member, is_starter) {
-            self.remove(&shared);
-            return Err(ended);
-        }
         Ok(Membership {
             hub: Arc::downgrade(self),
             shared,
+            shard,
             outbox: outbox.clone(),
-            envelope: envelope.clone(),
+            subscription: envelope.subscription,
             _counted: Held::new(&self.metrics.subscriptions),
         })
     }
@@ -289,14 +316,7 @@ impl Hub {
 
     /// Takes an operation that has ended out of the maps.
     fn remove(&self, shared: &Arc<Shared>) {
-        let mut operations = self.operations();
-        if operations
-            .get(&shared.key)
-            .is_some_and(|running| Arc::ptr_eq(running, shared))
-        {
-            operations.remove(&shared.key);
-        }
-        self.topics.leave(shared);
+        self.operations.remove(shared, || self.topics.leave(shared));
     }
 
     fn release_idle_topics(&self) {
@@ -308,9 +328,9 @@ impl Hub {
         });
     }
 
-    fn on_message(self: &Arc<Self>, number: &mut u64, message: Message) {
+    fn on_message(self: &Arc<Self>, batch: &mut Batch, message: Message) {
         match message {
-            Message::Payload { topic, body } => self.on_payload(number, topic, &body),
+            Message::Payload { topic, body } => self.on_payload(batch, topic, &body),
             // Nothing can be done before it is back, and that it is back is always said.
             Message::Lost => {}
             Message::Restored => {
@@ -320,7 +340,7 @@ impl Hub {
         }
     }
 
-    fn on_payload(self: &Arc<Self>, number: &mut u64, topic: Topic, body: &Bytes) {
+    fn on_payload(self: &Arc<Self>, batch: &mut Batch, topic: Topic, body: &Bytes) {
         let label = TopicLabel {
             topic: topic.kind(),
         };
@@ -349,22 +369,21 @@ impl Hub {
             }
             Event::Invoice(_) | Event::Account(_) => {}
         }
-        self.tell(number, topic, event);
+        self.tell(batch, topic, event);
     }
 
-    fn on_local(self: &Arc<Self>, number: &mut u64, message: Local) {
+    fn on_local(self: &Arc<Self>, batch: &mut Batch, message: Local) {
         match message {
-            Local::Event(topic, event) => self.tell(number, topic, event),
+            Local::Event(topic, event) => self.tell(batch, topic, event),
             Local::Remember(topic, event) => {
-                *number += 1;
-                self.topics.tell(&topic, *number, &Arc::new(event));
+                let number = batch.next_number();
+                self.topics.tell(&topic, number, &Arc::new(event));
             }
             Local::Expired(hash, at) => {
-                *number += 1;
-                self.on_expired(*number, hash, at);
+                self.on_expired(batch, hash, at);
             }
             Local::TellPresent => {
-                let running: Vec<_> = self.operations().values().cloned().collect();
+                let running = self.operations.all();
                 // What listens to nothing (an error that was told once) has missed nothing. Accounts have
                 // no state; those who hear them hear prices, too.
                 let has_state = |shared: &Arc<Shared>| {
@@ -373,46 +392,30 @@ impl Hub {
                         Topic::Account(_) | Topic::Invoice(_) => false,
                     })
                 };
-                self.tell_snapshots(running.into_iter().filter(has_state));
+                batch.add_stale(running.into_iter().filter(has_state));
             }
             Local::TellInvoice(hash) => {
-                self.tell_snapshots(self.topics.listeners(&Topic::Invoice(hash)));
-            }
-        }
-    }
-
-    fn tell_snapshots(&self, operations: impl IntoIterator<Item = Arc<Shared>>) {
-        for shared in operations {
-            if shared.tell_snapshot() {
-                self.remove(&shared);
+                batch.add_stale(self.topics.listeners(&Topic::Invoice(hash)));
             }
         }
     }
 
     /// Numbers an event, retains it if it is a state, and hands it to all operations on its topic.
-    fn tell(self: &Arc<Self>, number: &mut u64, topic: Topic, event: Event) {
+    fn tell(self: &Arc<Self>, batch: &mut Batch, topic: Topic, event: Event) {
         let Some(event) = self.invoice_news(&topic, event) else {
             return;
         };
-        *number += 1;
+        let number = batch.next_number();
         let event = Arc::new(event);
-        let running = self.topics.tell(&topic, *number, &event);
+        let running = self.topics.tell(&topic, number, &event);
         let is_pending = self.on_pending(&event);
         for shared in running {
             // Whoever asked with terms was told that it is pending, or over, by its snapshot.
             if is_pending && shared.invoice.is_some() {
                 continue;
             }
-            if shared.tell(*number, &event) {
-                self.remove(&shared);
-            }
+            batch.add(shared, number, &event);
         }
-    }
-
-    fn operations(&self) -> MutexGuard<'_, HashMap<OperationKey, Arc<Shared>>> {
-        self.operations
-            .lock()
-            .expect("nothing panics while it holds the operations")
     }
 
     fn local_inbox(&self) -> MutexGuard<'_, Option<mpsc::Receiver<Local>>> {
@@ -471,8 +474,9 @@ impl Hub {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let was_last = self.shared.leave(&self.outbox, &self.envelope);
-        self.outbox.forget(self.envelope.subscription);
+        let shard = self.shard.as_deref();
+        let was_last = self.shared.leave(shard, &self.outbox, self.subscription);
+        self.outbox.forget(self.subscription);
         if was_last && let Some(hub) = self.hub.upgrade() {
             hub.remove(&self.shared);
         }

@@ -1,12 +1,13 @@
 //! One running rendering of one question, for all who asked it.
 
-use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use smallvec::SmallVec;
 
 use super::InvoiceTerms;
-use super::outbox::{Envelope, Outbox, Policy};
+use super::fan_out::{Delivery, Dispatch, Member, Shard, Told};
+use super::outbox::{Envelope, Outbox, Payload, Policy, Spelled};
 use crate::auth::Identity;
 use crate::event::Event;
 use crate::metrics::{Held, Metrics};
@@ -80,14 +81,17 @@ pub struct Snapshot {
 
 /// One running shared operation.
 ///
-/// Joining, leaving, snapshots and live events all happen under its one lock. So a new member's
-/// snapshot and the live events that follow have no gap and no overlap, and joining and the last
-/// leave cannot miss each other.
+/// Joining, the last leave, snapshots and what live events say are decided under its one lock. So a
+/// new member's snapshot and the live events that follow have no gap and no overlap, and joining and
+/// the last leave cannot miss each other. What was decided is delivered afterwards, under the locks of
+/// its shards: a member that joins meanwhile knows what is not for it by its place in the sequence.
 pub(super) struct Shared {
     pub(super) key: OperationKey,
     pub(super) topics: SmallVec<[Topic; 2]>,
     /// Whose expiry it is told.
-    pub(super) invoice: Option<InvoiceTerms>,
+    pub(super) invoice: Option<Box<InvoiceTerms>>,
+    /// Where it stands among the operations on each of its topics: for [`super::topics`] alone.
+    pub(super) places: SmallVec<[AtomicUsize; 2]>,
     metrics: Arc<Metrics>,
     running: Mutex<Running>,
 }
@@ -95,49 +99,45 @@ pub(super) struct Shared {
 struct Running {
     renderer: Box<dyn Render>,
     snapshot: SnapshotFn,
-    /// Contiguous: a live event walks over all of them.
-    members: Vec<Member>,
-    /// Where each subscription stands in `members`. Keyed by outbox and subscription.
-    places: HashMap<MemberId, usize>,
+    shards: SmallVec<[Arc<Shard>; 1]>,
+    /// The first of the shards that may have room.
+    roomy: usize,
+    /// Members in all shards.
+    members: usize,
+    /// Of the last thing that was sent off.
+    sequence: u64,
+    /// What was last told as a snapshot, where everybody is told the same.
+    told: Option<Box<(Snapshot, Vec<Payload>)>>,
     /// Whoever started it has not joined yet, but is about to: it does not end before.
     is_new: bool,
     ended: bool,
     _counted: Held,
 }
 
-/// One subscription that hears a shared operation.
-pub(super) struct Member {
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) envelope: Arc<Envelope>,
-    /// Retained events numbered up to here were in its snapshot.
-    pub(super) up_to: u64,
-}
-
-type MemberId = (usize, u64);
-
-impl Member {
-    fn id(&self) -> MemberId {
-        (
-            Arc::as_ptr(&self.outbox) as usize,
-            self.envelope.subscription,
-        )
-    }
-}
-
 /// The operation has ended: whoever wanted to join starts another.
 pub(super) struct Ended;
+
+/// What becomes of an operation that was told something.
+pub(super) struct Outcome {
+    pub(super) dispatch: Option<Dispatch>,
+    pub(super) ended: bool,
+}
 
 impl Shared {
     pub(super) fn new(key: OperationKey, plan: Plan, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Shared {
             key,
+            places: plan.topics.iter().map(|_| AtomicUsize::new(0)).collect(),
             topics: plan.topics,
-            invoice: plan.invoice,
+            invoice: plan.invoice.map(Box::new),
             running: Mutex::new(Running {
                 renderer: plan.renderer,
                 snapshot: plan.snapshot,
-                members: Vec::new(),
-                places: HashMap::new(),
+                shards: SmallVec::new(),
+                roomy: 0,
+                members: 0,
+                sequence: 0,
+                told: None,
                 is_new: true,
                 ended: false,
                 _counted: Held::new(&metrics.operations),
@@ -146,78 +146,110 @@ impl Shared {
         })
     }
 
-    /// Adds a member and tells it the present state, before any live event.
-    pub(super) fn join(&self, mut member: Member, is_starter: bool) -> Result<(), Ended> {
+    /// Adds a member and tells it the present state, before any live event. Gives the shard that it
+    /// is in, or `None` if nothing follows.
+    pub(super) fn join(
+        &self,
+        outbox: &Arc<Outbox>,
+        envelope: &Envelope,
+        is_starter: bool,
+    ) -> Result<Option<Arc<Shard>>, Ended> {
         let mut running = self.running();
         if running.ended {
             return Err(Ended);
         }
         running.is_new &= !is_starter;
         let snapshot = (running.snapshot)();
-        member.up_to = snapshot.up_to;
-        for event in &snapshot.events {
-            let rendered = running.render(event, &self.metrics);
-            member
-                .outbox
-                .push(&member.envelope, &rendered.payload, policy(event));
-            if rendered.last {
-                member.outbox.complete(&member.envelope);
-                running.end_if_empty();
-                return Ok(());
-            }
+        let up_to = snapshot.up_to;
+        let (payloads, last) = running.render_snapshot(snapshot, self);
+        if !payloads.is_empty() {
+            outbox.deliver(envelope, &payloads, &mut Spelled::default());
+            self.metrics.deliveries.inc_by(payloads.len() as u64);
         }
-        running.add(member);
-        Ok(())
+        if last {
+            outbox.complete(envelope);
+            running.end_if_empty();
+            return Ok(None);
+        }
+        let member = Member {
+            outbox: outbox.clone(),
+            envelope: envelope.clone(),
+            up_to,
+            since: running.sequence,
+        };
+        Ok(Some(running.add(member)))
     }
 
-    /// Removes a member. `true` says that it was the last, and the operation has ended.
-    pub(super) fn leave(&self, outbox: &Arc<Outbox>, envelope: &Envelope) -> bool {
+    /// Removes a member, if it is in a shard. `true` says that none is left, and the operation has
+    /// ended.
+    pub(super) fn leave(
+        &self,
+        shard: Option<&Shard>,
+        outbox: &Arc<Outbox>,
+        subscription: u64,
+    ) -> bool {
+        // Ended or not: what is on its way to all must not reach one that has left.
+        let left = shard.filter(|shard| shard.remove(outbox, subscription));
         let mut running = self.running();
-        running.remove((Arc::as_ptr(outbox) as usize, envelope.subscription));
+        if let Some(shard) = left
+            && !running.ended
+        {
+            running.members -= 1;
+            let mut shards = running.shards.iter();
+            let place = shards.position(|own| std::ptr::eq(&**own, shard));
+            running.roomy = running.roomy.min(place.unwrap_or_default());
+        }
         running.end_if_empty()
     }
 
-    /// Renders a live event once and gives it to all members. `true`: the operation has ended.
-    pub(super) fn tell(&self, number: u64, event: &Arc<Event>) -> bool {
+    /// Renders live events, once for all members.
+    pub(super) fn tell(&self, events: &[(u64, Arc<Event>)]) -> Outcome {
         let mut running = self.running();
-        if running.ended || running.members.is_empty() {
-            return running.ended;
+        if running.ended || running.members == 0 {
+            return Outcome {
+                dispatch: None,
+                ended: running.ended,
+            };
         }
-        let rendered = running.render(event, &self.metrics);
-        let policy = policy(event);
-        let is_retained = event.slot().is_some();
-        for member in &running.members {
-            if !(is_retained && number <= member.up_to) {
-                member
-                    .outbox
-                    .push(&member.envelope, &rendered.payload, policy);
+        let mut told = SmallVec::new();
+        let mut last = false;
+        for (number, event) in events {
+            let rendered = running.render(event, &self.metrics);
+            told.push(Told {
+                payload: Payload::of(rendered.payload, event),
+                retained: event.slot().map(|_| *number),
+            });
+            last = rendered.last;
+            if last {
+                break;
             }
         }
-        if rendered.last { running.end() } else { false }
+        running.send_off(told, None, last)
     }
 
     /// Tells all members the present state anew, after events may have been missed.
-    pub(super) fn tell_snapshot(&self) -> bool {
+    pub(super) fn tell_snapshot(&self) -> Outcome {
         let mut running = self.running();
         if running.ended {
-            return true;
+            return Outcome {
+                dispatch: None,
+                ended: true,
+            };
         }
         let snapshot = (running.snapshot)();
-        for member in &mut running.members {
-            member.up_to = snapshot.up_to;
-        }
-        for event in &snapshot.events {
-            let rendered = running.render(event, &self.metrics);
-            for member in &running.members {
-                member
-                    .outbox
-                    .push(&member.envelope, &rendered.payload, policy(event));
-            }
-            if rendered.last {
-                return running.end();
-            }
-        }
-        false
+        let up_to = snapshot.up_to;
+        let (payloads, last) = running.render_snapshot(snapshot, self);
+        let told = payloads.into_iter().map(|payload| Told {
+            payload,
+            retained: None,
+        });
+        running.send_off(told.collect(), Some(up_to), last)
+    }
+
+    /// Where it stands among the operations on one of its topics.
+    pub(super) fn place(&self, topic: &Topic) -> Option<&AtomicUsize> {
+        let at = self.topics.iter().position(|own| own == topic)?;
+        Some(&self.places[at])
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -231,42 +263,91 @@ impl Running {
         self.renderer.render(event)
     }
 
-    fn add(&mut self, member: Member) {
-        self.places.insert(member.id(), self.members.len());
-        self.members.push(member);
+    /// Renders the present state, up to a result that is the last. What everybody is told alike is
+    /// rendered once, for all who come before it changes.
+    fn render_snapshot(&mut self, snapshot: Snapshot, of: &Shared) -> (Vec<Payload>, bool) {
+        if let Some(told) = &self.told
+            && told.0.events == snapshot.events
+        {
+            return (told.1.clone(), false);
+        }
+        let mut payloads = Vec::with_capacity(snapshot.events.len());
+        for event in &snapshot.events {
+            let rendered = self.render(event, &of.metrics);
+            payloads.push(Payload::of(rendered.payload, event));
+            if rendered.last {
+                return (payloads, true);
+            }
+        }
+        // What is one's own may depend on more than the event: on the account as it is now.
+        if of.key.scope == Scope::Everybody && !snapshot.events.is_empty() {
+            self.told = Some(Box::new((snapshot, payloads.clone())));
+        }
+        (payloads, false)
     }
 
-    fn remove(&mut self, id: MemberId) {
-        let Some(place) = self.places.remove(&id) else {
-            return;
+    fn send_off(
+        &mut self,
+        told: SmallVec<[Told; 1]>,
+        snapshot: Option<u64>,
+        completes: bool,
+    ) -> Outcome {
+        self.sequence += 1;
+        let delivery = Delivery {
+            sequence: self.sequence,
+            told,
+            snapshot,
+            completes,
         };
-        self.members.swap_remove(place);
-        if let Some(moved) = self.members.get(place) {
-            self.places.insert(moved.id(), place);
+        let shards = if completes {
+            self.ended = true;
+            self.members = 0;
+            std::mem::take(&mut self.shards)
+        } else {
+            self.shards.clone()
+        };
+        Outcome {
+            dispatch: Some(Dispatch {
+                delivery: Arc::new(delivery),
+                shards,
+            }),
+            ended: self.ended,
         }
     }
 
-    /// Nothing can follow: completes all members' subscriptions.
-    fn end(&mut self) -> bool {
-        for member in self.members.drain(..) {
-            member.outbox.complete(&member.envelope);
+    fn add(&mut self, mut member: Member) -> Arc<Shard> {
+        self.members += 1;
+        while let Some(shard) = self.shards.get(self.roomy) {
+            match shard.add(member) {
+                Ok(()) => return shard.clone(),
+                Err(refused) => member = refused,
+            }
+            self.roomy += 1;
         }
-        self.places.clear();
-        self.end_if_empty()
+        let shard = Arc::<Shard>::default();
+        shard.add(member).expect("a new one has room");
+        self.shards.push(shard.clone());
+        shard
     }
 
     fn end_if_empty(&mut self) -> bool {
-        self.ended |= self.members.is_empty() && !self.is_new;
+        self.ended |= self.members == 0 && !self.is_new;
         self.ended
     }
 }
 
-fn policy(event: &Event) -> Policy {
-    if event.conflates() {
-        Policy::Latest {
-            slot: event.slot().unwrap_or(usize::MAX),
+impl Payload {
+    fn of(json: String, event: &Event) -> Self {
+        let policy = if event.conflates() {
+            Policy::Latest {
+                slot: event.slot().unwrap_or(usize::MAX),
+            }
+        } else {
+            Policy::Every
+        };
+        Payload {
+            json: json.into(),
+            policy,
         }
-    } else {
-        Policy::Every
     }
 }

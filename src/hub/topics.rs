@@ -1,6 +1,7 @@
 //! The topics that somebody listens to, or did a moment ago: who listens, and what was last told.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) struct Topics {
 struct Listened {
     operations: Vec<Arc<Shared>>,
     /// The last state told, by [`Event::slot`].
-    told: [Option<Told>; 2],
+    told: [Option<Box<Told>>; 2],
     /// Whether the store has said what it knows, since the bus was last away.
     is_recalled: bool,
     /// Watched whether anybody listens or not.
@@ -83,9 +84,10 @@ impl Topics {
     /// An operation listens to its topics from now on.
     pub(super) fn listen(&self, shared: &Arc<Shared>) {
         self.locked(|topics| {
-            for topic in &shared.topics {
+            for (topic, place) in shared.topics.iter().zip(&shared.places) {
                 let listened = self.entry(topics, topic);
                 listened.idle_since = None;
+                place.store(listened.operations.len(), Ordering::Relaxed);
                 listened.operations.push(shared.clone());
             }
         });
@@ -96,8 +98,7 @@ impl Topics {
         self.locked(|topics| {
             for topic in &shared.topics {
                 if let Some(listened) = topics.get_mut(topic) {
-                    let others = |other: &Arc<Shared>| !Arc::ptr_eq(other, shared);
-                    listened.operations.retain(others);
+                    listened.remove(topic, shared);
                     listened.note_idle();
                 }
             }
@@ -111,7 +112,7 @@ impl Topics {
                 return Vec::new();
             };
             if let Some(slot) = event.slot() {
-                listened.told[slot] = Some(Told::new(number, event.clone()));
+                listened.told[slot] = Some(Box::new(Told::new(number, event.clone())));
             }
             listened.operations.clone()
         })
@@ -140,7 +141,7 @@ impl Topics {
             let now = Instant::now();
             let at = now.checked_sub(age).unwrap_or(now);
             let event = Arc::new(event.clone());
-            *told = Some(Told { number, at, event });
+            *told = Some(Box::new(Told { number, at, event }));
             false
         })
     }
@@ -251,6 +252,28 @@ impl Topics {
 }
 
 impl Listened {
+    /// Takes an operation out of the list, wherever in it: the last one takes its place. One that is
+    /// not in it any more is no error.
+    fn remove(&mut self, topic: &Topic, shared: &Arc<Shared>) {
+        let Some(place) = shared.place(topic) else {
+            return;
+        };
+        let at = place.load(Ordering::Relaxed);
+        let is_there = |other: &Arc<Shared>| Arc::ptr_eq(other, shared);
+        if !self.operations.get(at).is_some_and(is_there) {
+            return;
+        }
+        self.operations.swap_remove(at);
+        if let Some(moved) = self.operations.get(at)
+            && let Some(place) = moved.place(topic)
+        {
+            place.store(at, Ordering::Relaxed);
+        }
+        if self.operations.is_empty() {
+            self.operations = Vec::new();
+        }
+    }
+
     fn note_idle(&mut self) {
         if self.operations.is_empty() {
             self.idle_since.get_or_insert_with(Instant::now);

@@ -216,15 +216,18 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::OutboxLimits;
+    use crate::hub::{Framing, OutboxLimits, OutboxRules};
 
     fn member() -> Member {
-        let limits = OutboxLimits {
-            frames: 1,
-            bytes: 1,
-            conflate_above: 1,
-        };
-        let outbox = Outbox::new(limits, Arc::default());
+        let rules = Arc::new(OutboxRules {
+            limits: OutboxLimits {
+                frames: 1,
+                bytes: 1,
+                conflate_above: 1,
+            },
+            metrics: Arc::default(),
+        });
+        let outbox = Outbox::new(rules, Framing::Bare, None);
         let name = ConnectionId::generate();
         Member::new(
             Uuid::new_v4(),

@@ -573,7 +573,7 @@ fn is_roomy(len: usize, capacity: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::{Outbox, OutboxLimits};
+    use crate::hub::{Framing, Outbox, OutboxLimits, OutboxRules};
 
     const LIMITS: RegistryLimits = RegistryLimits {
         per_user: 2,
@@ -593,14 +593,16 @@ mod tests {
     fn phone() -> Arc<Member> {
         phone_of(who())
     }
-
     fn phone_of(who: Who) -> Arc<Member> {
-        let limits = OutboxLimits {
-            frames: 1,
-            bytes: 1,
-            conflate_above: 1,
-        };
-        let outbox = Outbox::new(limits, Arc::default());
+        let rules = Arc::new(OutboxRules {
+            limits: OutboxLimits {
+                frames: 1,
+                bytes: 1,
+                conflate_above: 1,
+            },
+            metrics: Arc::default(),
+        });
+        let outbox = Outbox::new(rules, Framing::Bare, None);
         let connection_id = ConnectionId::parse(PHONE).unwrap();
         let address = [127, 0, 0, 1].into();
         Arc::new(Member::new(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use super::address::{Peer, TrustedProxies};
 use super::connections::{close, close_one, list};
 use super::http::{Queries, authenticate, how_to_ask};
-use super::ws::Upgrades;
+use super::ws::{Upgrade, Upgrades};
 use crate::drain::Drain;
 use crate::hub::Hub;
 use crate::ingest::{Refused, check};
@@ -98,7 +98,7 @@ async fn subscribe(
     State(routes): State<Arc<Routes>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
         Ok(_) if routes.drain.begun.is_cancelled() => stopping(),

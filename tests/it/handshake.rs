@@ -2,13 +2,9 @@
 //!
 //! The settings are those that are shipped, so the times are those that clients see.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::extract::ws::Message;
-use futures_util::{Sink, Stream};
 use insta::assert_snapshot;
 use tidings::accounts::Directory;
 use tidings::auth::{Authenticator, KeyRing, Tokens};
@@ -19,10 +15,11 @@ use tidings::hub::Hub;
 use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
-use tidings::transport::ws::{self, Close, Connection, Server, SocketError};
-use tokio::sync::mpsc;
+use tidings::transport::ws::{self, Close, Connection, Server};
+use tidings::websocket::{Message, Opcode, Reader, Role, close_payload, push_masked};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::{CancellationToken, PollSender};
+use tokio_util::sync::CancellationToken;
 
 const INIT: &str = r#"{"type":"connection_init"}"#;
 const INIT_WITH_KEY: &str = r#"{"type":"connection_init","payload":{"X-API-KEY":"blink_aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"}}"#;
@@ -236,19 +233,17 @@ impl Default for Client {
 impl Client {
     /// Says these texts at these times, in milliseconds; gives what is heard, and when.
     async fn conversation(self, says: &[(u64, &str)]) -> String {
-        let (to_server, from_client) = mpsc::unbounded_channel();
-        let (to_client, mut from_server) = mpsc::channel(2);
-        let socket = MemorySocket {
-            from_client,
-            to_client: PollSender::new(to_client),
-        };
+        // What is on the way to a client that does not read: an acknowledgement and one pong.
+        let on_the_way = if self.reads { 65_536 } else { 44 };
+        let (pipe, client) = tokio::io::duplex(on_the_way);
+        let (read, mut write) = tokio::io::split(client);
+        let mut ear = Ear::new(read);
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let mut connection = tokio::spawn(Connection::new(socket, self.server, somebody()).run());
-        let mut to_server = Some(to_server);
-        let mut to_say: Vec<(Instant, Message)> = says
+        let mut connection = tokio::spawn(Connection::over(pipe, self.server, somebody()).run());
+        let mut to_say: Vec<(Instant, Frame)> = says
             .iter()
-            .map(|(time, text)| (at(*time), message(text)))
+            .map(|(time, text)| (at(*time), frame(text)))
             .collect();
         let mut heard = Vec::new();
         loop {
@@ -261,13 +256,15 @@ impl Client {
                     heard.push(format!("{}s: ended by {close:?}", begin.elapsed().as_secs_f64()));
                     break;
                 }
-                Some(message) = from_server.recv(), if self.reads => {
-                    heard.push(format!("{}s: {}", begin.elapsed().as_secs_f64(), words(&message)));
-                    match (message, self.pongs) {
-                        (Message::Ping(payload), Pongs::After(milliseconds)) => {
-                            to_say.push((Instant::now() + Duration::from_millis(milliseconds), Message::Pong(payload)));
+                (words, answer) = ear.next(), if self.reads => {
+                    heard.push(format!("{}s: {words}", begin.elapsed().as_secs_f64()));
+                    match (answer, self.pongs) {
+                        (Some(pong @ (Opcode::Pong, _)), Pongs::After(milliseconds)) => {
+                            to_say.push((Instant::now() + Duration::from_millis(milliseconds), pong));
                         }
-                        (Message::Close(_), _) if self.closes => to_server = None,
+                        (Some(close @ (Opcode::Close, _)), _) if self.closes => {
+                            say(&mut write, close).await;
+                        }
                         _ => {}
                     }
                 }
@@ -275,10 +272,8 @@ impl Client {
                     if Instant::now() >= at(self.until) {
                         break;
                     }
-                    let (_, message) = to_say.remove(0);
-                    if let Some(to_server) = &to_server {
-                        let _ = to_server.send(message);
-                    }
+                    let (_, frame) = to_say.remove(0);
+                    say(&mut write, frame).await;
                 }
             }
         }
@@ -286,61 +281,71 @@ impl Client {
     }
 }
 
-fn message(text: &str) -> Message {
+type Frame = (Opcode, Vec<u8>);
+
+fn frame(text: &str) -> Frame {
     match text {
-        PONG_FRAME => Message::Pong(Default::default()),
-        text => Message::Text(text.into()),
+        PONG_FRAME => (Opcode::Pong, Vec::new()),
+        text => (Opcode::Text, text.into()),
     }
 }
 
-fn words(message: &Message) -> String {
+/// A server that has gone is no reason for a client to fail.
+async fn say(write: &mut WriteHalf<DuplexStream>, (opcode, payload): Frame) {
+    let mut bytes = Vec::new();
+    push_masked(&mut bytes, opcode, [1, 2, 3, 4], &[&payload]);
+    let _ = write.write_all(&bytes).await;
+}
+
+/// Reads frames, and answers none by itself.
+struct Ear {
+    read: ReadHalf<DuplexStream>,
+    reader: Reader,
+    bytes: Vec<u8>,
+}
+
+impl Ear {
+    fn new(read: ReadHalf<DuplexStream>) -> Self {
+        Ear {
+            read,
+            reader: Reader::new(Role::Client, 65_536),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// The words of the next frame, and its answer; never, when there is none any more. Cancel-safe.
+    async fn next(&mut self) -> (String, Option<Frame>) {
+        loop {
+            let mut input = &mut self.bytes[..];
+            let heard = self.reader.next(&mut input).expect("a server sends frames");
+            let heard = heard.map(|message| (words(&message), answer(&message)));
+            self.bytes = input.to_vec();
+            if let Some(heard) = heard {
+                return heard;
+            }
+            if self.read.read_buf(&mut self.bytes).await.unwrap_or(0) == 0 {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+fn words(message: &Message<'_>) -> String {
     match message {
         Message::Text(text) => text.to_string(),
         Message::Ping(_) => "ping frame".to_owned(),
-        Message::Close(Some(frame)) => format!("close {} {}", frame.code, frame.reason),
+        Message::Close(Some((code, reason))) => format!("close {code} {reason}"),
         other => format!("{other:?}"),
     }
 }
 
-/// Frames in memory: any number to the server, and as few to the client as its channel holds.
-struct MemorySocket {
-    from_client: mpsc::UnboundedReceiver<Message>,
-    to_client: PollSender<Message>,
-}
-
-impl Stream for MemorySocket {
-    type Item = Result<Message, SocketError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(self.from_client.poll_recv(context));
-        Poll::Ready(message.map(Ok))
-    }
-}
-
-impl Sink<Message> for MemorySocket {
-    type Error = SocketError;
-
-    fn poll_ready(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), SocketError>> {
-        self.to_client
-            .poll_reserve(context)
-            .map_err(|_| SocketError::Gone)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SocketError> {
-        self.to_client
-            .send_item(message)
-            .map_err(|_| SocketError::Gone)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        Poll::Ready(Ok(()))
+fn answer(message: &Message<'_>) -> Option<Frame> {
+    match message {
+        Message::Ping(payload) => Some((Opcode::Pong, payload.to_vec())),
+        Message::Close(Some((code, reason))) => {
+            Some((Opcode::Close, close_payload(*code, reason).to_vec()))
+        }
+        _ => None,
     }
 }
 
@@ -380,23 +385,25 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
         complexity: settings.limits.complexity,
         documents: settings.limits.documents as u64,
     };
-    Arc::new(Server {
-        graphql: Arc::new(Graphql::new(sources, limits)),
-        authenticator: Authenticator::new(
+    let server = Server::new(
+        Arc::new(Graphql::new(sources, limits)),
+        Authenticator::new(
             settings.auth.clone(),
             Arc::<KeyRing>::default(),
             Tokens::default(),
             metrics.clone(),
         ),
-        registry: Registry::alone(
+        Registry::alone(
             RegistryLimits {
                 per_user: 10,
                 per_key: 1000,
             },
             "node".into(),
         ),
-        limits: settings.limits.of_connection(),
+        settings.limits.of_connection(),
         metrics,
-        drain: CancellationToken::new(),
-    })
+        CancellationToken::new(),
+    );
+    tokio::spawn(server.clone().watch());
+    server
 }

@@ -32,3 +32,4 @@ mod store;
 mod tidings;
 mod token_issuer;
 mod tokens;
+mod under_load;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tidings::auth::{Identity, Scopes};
-use tidings::hub::{Outbox, OutboxLimits};
+use tidings::hub::{Framing, Outbox, OutboxLimits, OutboxRules};
 use tidings::registry::{
     ConnectionId, Filter, Goodbye, GoodbyeCode, GoodbyeReason, Newcomer, Registered, Registry,
     RegistryConfig, RegistryLimits, TooMany,
@@ -93,10 +93,13 @@ fn account(id: u128) -> Identity {
 }
 
 fn newcomer(identity: Identity, key: Option<Uuid>, name: &str) -> Newcomer {
-    let limits = OutboxLimits {
-        frames: 1,
-        bytes: 1,
-        conflate_above: 1,
+    let rules = OutboxRules {
+        limits: OutboxLimits {
+            frames: 1,
+            bytes: 1,
+            conflate_above: 1,
+        },
+        metrics: Arc::default(),
     };
     Newcomer {
         id: Uuid::new_v4(),
@@ -105,7 +108,7 @@ fn newcomer(identity: Identity, key: Option<Uuid>, name: &str) -> Newcomer {
         key,
         protocol: "graphql-transport-ws",
         address: [192, 0, 2, 1].into(),
-        outbox: Outbox::new(limits, Arc::default()),
+        outbox: Outbox::new(Arc::new(rules), Framing::Bare, None),
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Interface, Object};
 
-use super::error::Fallible;
-use super::price::RealtimePrice;
-use super::wallet::{PublicWallet, Wallet, not_found};
+use super::error::{Fallible, told_list};
+use super::price::{LatestPrices, RealtimePrice};
+use super::wallet::{PublicWallet, ToldWallet, Wallet, not_found};
 use crate::accounts;
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, Bail, NotPlanned, Object, Told, Write};
 use crate::graphql::scalars::{DisplayCurrency, WalletId};
 
 /// An account as its owner sees it.
@@ -69,8 +71,7 @@ impl Account {
 
 impl ConsumerAccount {
     fn find(&self, id: uuid::Uuid) -> Fallible<&accounts::Wallet> {
-        let mut wallets = self.0.wallets.iter();
-        wallets.find(|wallet| wallet.id == id).ok_or_else(not_found)
+        find(&self.0, id).ok_or_else(not_found)
     }
 }
 
@@ -113,4 +114,61 @@ impl ConsumerAccount {
             .map(|wallet| Wallet::of(self.0.id, wallet))
             .collect()
     }
+}
+
+impl Told for ConsumerAccount {
+    type Value = accounts::Account;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<accounts::Account>, NotPlanned> {
+        use accounts::Account;
+        Ok(match asked.name() {
+            "defaultWallet" => {
+                let object = Object::<PublicWallet>::of(asked)?;
+                Write::nested(object.size(), move |account: &Account, lookups, json| {
+                    let wallet = find(account, account.default_wallet_id).ok_or(Bail)?;
+                    object.write(wallet, lookups, json)
+                })
+            }
+            "defaultWalletId" => Write::value(|account: &Account, json| {
+                json::id(json, account.default_wallet_id);
+            }),
+            "displayCurrency" => Write::value(|account: &Account, json| {
+                json::string(json, account.display_currency.code());
+            }),
+            "id" => Write::value(|account: &Account, json| json::id(json, account.id)),
+            "level" => Write::value(|account: &Account, json| {
+                json::word(json, AccountLevel::from(account.level));
+            }),
+            "realtimePrice" => {
+                let price = Object::<RealtimePrice>::of(asked)?;
+                Write::nested(price.size(), move |account: &Account, lookups, json| {
+                    let LatestPrices(latest) = &lookups.latest;
+                    let tick = latest(account.display_currency).ok_or(Bail)?;
+                    price.write(&tick, lookups, json)
+                })
+            }
+            "walletById" => {
+                let id = asked.argument::<WalletId>("walletId")?.check();
+                let id = id.map_err(|_| NotPlanned)?;
+                let wallet = ToldWallet::of(asked)?;
+                Write::nested(wallet.size(), move |account: &Account, lookups, json| {
+                    let found = find(account, id).ok_or(Bail)?;
+                    wallet.write(&Wallet::of(account.id, found), lookups, json)
+                })
+            }
+            "wallets" => {
+                let wallet = ToldWallet::of(asked)?;
+                Write::nested(wallet.size(), move |account: &Account, lookups, json| {
+                    told_list(json, &account.wallets, |json, each| {
+                        wallet.write(&Wallet::of(account.id, each), lookups, json)
+                    })
+                })
+            }
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+fn find(account: &accounts::Account, id: uuid::Uuid) -> Option<&accounts::Wallet> {
+    account.wallets.iter().find(|wallet| wallet.id == id)
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject, Object};
 
-use super::error::{Error, errors};
+use super::error::{Error, errors, told_errors};
 use crate::event::{EventError, InvoiceState, InvoiceStatus, InvoiceUpdate};
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, Lookups, NotPlanned, Told, Write};
 use crate::graphql::scalars::{LnPaymentPreImage, LnPaymentRequest, PaymentHash};
 use crate::topic;
 
@@ -50,17 +52,10 @@ pub struct LnInvoicePaymentStatusByHashInput {
 }
 
 /// Where resolvers find an invoice that was published without its request.
+#[derive(Clone)]
 pub struct InvoiceRequests(pub Arc<FindRequest>);
 
 type FindRequest = dyn Fn(&topic::PaymentHash) -> Option<String> + Send + Sync;
-
-impl InvoiceRequests {
-    /// The request of an invoice, if this is where resolvers run that can know it.
-    pub(super) fn find(ctx: &Context<'_>, hash: &topic::PaymentHash) -> Option<String> {
-        let InvoiceRequests(find) = ctx.data_opt()?;
-        find(hash)
-    }
-}
 
 impl LnInvoicePaymentStatus {
     /// This state. Whoever `asked` by a request is answered with it, in his own spelling.
@@ -79,9 +74,13 @@ impl LnInvoicePaymentStatus {
         self.state.payment_preimage.clone().map(Into::into)
     }
 
-    fn request(&self, ctx: &Context<'_>) -> Option<LnPaymentRequest> {
+    /// As it was asked, or published; or as it is known where resolvers run that can know it.
+    fn request(&self, requests: Option<&InvoiceRequests>) -> Option<LnPaymentRequest> {
         let published = || self.state.payment_request.clone();
-        let looked_up = || InvoiceRequests::find(ctx, &self.state.payment_hash);
+        let looked_up = || {
+            let InvoiceRequests(find) = requests?;
+            find(&self.state.payment_hash)
+        };
         let known = || published().or_else(looked_up).map(Into::into);
         self.asked.clone().or_else(known)
     }
@@ -103,7 +102,7 @@ impl LnInvoicePaymentStatus {
     }
 
     async fn payment_request(&self, ctx: &Context<'_>) -> Option<LnPaymentRequest> {
-        self.request(ctx)
+        self.request(ctx.data_opt())
     }
 
     #[graphql(name = "status")]
@@ -151,10 +150,41 @@ impl LnInvoicePaymentStatusPayload {
     }
 
     async fn payment_request(&self, ctx: &Context<'_>) -> Option<LnPaymentRequest> {
-        self.status.as_ref()?.request(ctx)
+        self.status.as_ref()?.request(ctx.data_opt())
     }
 
     async fn status(&self) -> Option<InvoicePaymentStatus> {
         self.status.as_ref().map(LnInvoicePaymentStatus::status)
+    }
+}
+
+impl Told for LnInvoicePaymentStatusPayload {
+    type Value = Self;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<Self>, NotPlanned> {
+        Ok(match asked.name() {
+            "errors" => told_errors(asked, |payload: &Self| &payload.errors[..])?,
+            "paymentHash" => Write::optional(|payload: &Self| {
+                let status = payload.status.as_ref()?;
+                Some(status.state.payment_hash.as_str())
+            }),
+            "paymentPreimage" => Write::optional(|payload: &Self| {
+                let status = payload.status.as_ref()?;
+                status.state.payment_preimage.as_deref()
+            }),
+            "paymentRequest" => Write::fallible(|payload: &Self, lookups: &Lookups, json| {
+                let status = payload.status.as_ref();
+                match status.and_then(|status| status.request(Some(&lookups.requests))) {
+                    Some(request) => json::scalar(json, &request),
+                    None => json.push_str("null"),
+                }
+                Ok(())
+            }),
+            "status" => Write::value(|payload: &Self, json| match &payload.status {
+                Some(status) => json::word(json, status.status()),
+                None => json.push_str("null"),
+            }),
+            _ => return Err(NotPlanned),
+        })
     }
 }

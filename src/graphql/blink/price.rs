@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 
-use super::error::{Error, errors};
+use super::error::{Error, errors, told_errors};
 use crate::currency::CurrencyDetails;
 use crate::event::{EventError, PriceTick, PriceUpdate};
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, Bail, NotPlanned, Object, Told, Write};
 use crate::graphql::scalars::{
     DisplayCurrency, INVALID_INPUT, Origin, SafeInt, SatAmount, Timestamp, thrown,
 };
@@ -70,6 +72,7 @@ pub enum ExchangeCurrencyUnit {
 }
 
 /// Where resolvers find the latest price of a currency, if there has been any.
+#[derive(Clone)]
 pub struct LatestPrices(pub Arc<dyn Fn(topic::Currency) -> Option<Arc<PriceTick>> + Send + Sync>);
 
 /// The unit of prices in the minor unit of whichever currency.
@@ -83,21 +86,31 @@ impl Price {
     pub fn of(tick: Arc<PriceTick>, amount: u64) -> Self {
         Price { tick, amount }
     }
+
+    const UNIT: &'static str = "USDCENT";
+
+    fn safe_base(&self) -> async_graphql::Result<SafeInt> {
+        SafeInt::new(self.tick.per_sat.base(self.amount, SAT_PRICE_OFFSET))
+    }
+
+    fn formatted(&self) -> String {
+        self.tick.per_sat.formatted(self.amount)
+    }
 }
 
 /// Price of an amount of sats: `base / 10^offset` US cents.
 #[Object]
 impl Price {
     async fn base(&self) -> async_graphql::Result<SafeInt> {
-        SafeInt::new(self.tick.per_sat.base(self.amount, SAT_PRICE_OFFSET))
+        self.safe_base()
     }
 
     async fn currency_unit(&self) -> &'static str {
-        "USDCENT"
+        Price::UNIT
     }
 
     async fn formatted_amount(&self) -> String {
-        self.tick.per_sat.formatted(self.amount)
+        self.formatted()
     }
 
     async fn offset(&self) -> u32 {
@@ -109,6 +122,10 @@ impl RealtimePrice {
     /// The prices of this tick.
     pub fn of(tick: Arc<PriceTick>) -> Self {
         RealtimePrice(tick)
+    }
+
+    pub(super) fn tick(&self) -> &PriceTick {
+        &self.0
     }
 
     /// The latest prices in a currency, from [`LatestPrices`].
@@ -334,5 +351,147 @@ impl RealtimePriceInput {
                 .map_err(|invalid| invalid.in_band())?
                 .ok_or_else(no_currency),
         }
+    }
+}
+
+impl Told for Price {
+    type Value = Price;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<Price>, NotPlanned> {
+        Ok(match asked.name() {
+            "base" => Write::fallible(|price: &Price, _, json| {
+                json::scalar(json, &price.safe_base()?);
+                Ok(())
+            }),
+            "currencyUnit" => Write::text(Price::UNIT),
+            "formattedAmount" => {
+                Write::value(|price: &Price, json| json::string(json, &price.formatted()))
+            }
+            "offset" => Write::Always(SAT_PRICE_OFFSET.to_string()),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for RealtimePrice {
+    type Value = PriceTick;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<PriceTick>, NotPlanned> {
+        use PriceTick as Tick;
+        Ok(match asked.name() {
+            "btcSatPrice" => {
+                let price = Object::<PriceOfOneSatInMinorUnit>::of(asked)?;
+                Write::nested(price.size(), move |tick: &Tick, lookups, json| {
+                    price.write(&tick.per_sat, lookups, json)
+                })
+            }
+            "denominatorCurrency" => {
+                Write::value(|tick: &Tick, json| json::string(json, tick.currency.code()))
+            }
+            "denominatorCurrencyDetails" => {
+                let currency = Object::<Currency>::of(asked)?;
+                Write::nested(currency.size(), move |tick: &Tick, lookups, json| {
+                    currency.write(&tick.details, lookups, json)
+                })
+            }
+            "id" => Write::value(|tick: &Tick, json| {
+                json::id(json, realtime_price_id(tick.timestamp, tick.currency));
+            }),
+            "timestamp" => Write::value(|tick: &Tick, json| {
+                json::scalar(json, &Timestamp::from(tick.timestamp))
+            }),
+            "usdCentPrice" => {
+                let price = Object::<PriceOfOneUsdCentInMinorUnit>::of(asked)?;
+                Write::nested(price.size(), move |tick: &Tick, lookups, json| {
+                    price.write(tick.per_usd_cent.as_ref().ok_or(Bail)?, lookups, json)
+                })
+            }
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for Currency {
+    type Value = CurrencyDetails;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<CurrencyDetails>, NotPlanned> {
+        use CurrencyDetails as Details;
+        Ok(match asked.name() {
+            "flag" => Write::value(|details: &Details, json| json::string(json, &details.flag)),
+            "fractionDigits" => {
+                Write::value(|details: &Details, json| json::plain(json, details.fraction_digits))
+            }
+            "id" => Write::value(|details: &Details, json| json::string(json, &details.code)),
+            "name" => Write::value(|details: &Details, json| json::string(json, &details.name)),
+            "symbol" => Write::value(|details: &Details, json| json::string(json, &details.symbol)),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for PriceOfOneSatInMinorUnit {
+    type Value = MajorPrice;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<MajorPrice>, NotPlanned> {
+        price_of_one(asked, SAT_PRICE_OFFSET)
+    }
+}
+
+impl Told for PriceOfOneUsdCentInMinorUnit {
+    type Value = MajorPrice;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<MajorPrice>, NotPlanned> {
+        price_of_one(asked, CENT_PRICE_OFFSET)
+    }
+}
+
+fn price_of_one(asked: &Asked<'_>, offset: u32) -> Result<Write<MajorPrice>, NotPlanned> {
+    Ok(match asked.name() {
+        "base" => Write::fallible(move |price: &MajorPrice, _, json| {
+            json::scalar(json, &SafeInt::new(price.base(1, offset))?);
+            Ok(())
+        }),
+        "currencyUnit" => Write::text(MINOR),
+        "offset" => Write::Always(offset.to_string()),
+        _ => return Err(NotPlanned),
+    })
+}
+
+impl Told for PricePayload {
+    type Value = PricePayload;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<PricePayload>, NotPlanned> {
+        Ok(match asked.name() {
+            "errors" => told_errors(asked, |payload: &PricePayload| &payload.errors[..])?,
+            "price" => {
+                let price = Object::<Price>::of(asked)?;
+                Write::nested(
+                    price.size(),
+                    move |payload: &PricePayload, lookups, json| {
+                        price.write_optional(payload.price.as_ref(), lookups, json)
+                    },
+                )
+            }
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for RealtimePricePayload {
+    type Value = RealtimePricePayload;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<RealtimePricePayload>, NotPlanned> {
+        use RealtimePricePayload as Payload;
+        Ok(match asked.name() {
+            "errors" => told_errors(asked, |payload: &Payload| &payload.errors[..])?,
+            "realtimePrice" => {
+                let price = Object::<RealtimePrice>::of(asked)?;
+                Write::nested(price.size(), move |payload: &Payload, lookups, json| {
+                    let tick = payload.price.as_ref().map(RealtimePrice::tick);
+                    price.write_optional(tick, lookups, json)
+                })
+            }
+            _ => return Err(NotPlanned),
+        })
     }
 }

@@ -4,6 +4,8 @@ use async_graphql::{Interface, Object};
 
 use super::price::{MINOR, PriceOfOneSatInMinorUnit, PriceOfOneUsdCentInMinorUnit};
 use crate::event::SettlementPrice;
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, NotPlanned, Told, Write};
 use crate::graphql::scalars::{INVALID_INPUT, SafeInt, thrown};
 use crate::price::js_number;
 
@@ -38,6 +40,21 @@ impl PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
             offset: published.offset,
         }
     }
+
+    fn formatted(&self) -> String {
+        js_number(self.base / 10f64.powf(self.offset))
+    }
+
+    fn digits(&self) -> async_graphql::Result<u32> {
+        let offset = self.offset as u32;
+        if f64::from(offset) == self.offset {
+            Ok(offset)
+        } else {
+            let offset = js_number(self.offset);
+            let message = format!("Int cannot represent non-integer value: {offset}");
+            Err(thrown(message, INVALID_INPUT))
+        }
+    }
 }
 
 /// Price of one minor unit of the wallet: `base / 10^offset` minor units of the display currency.
@@ -54,17 +71,32 @@ impl PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
 
     #[graphql(deprecation = "Deprecated please use `base / 10^offset`")]
     pub(super) async fn formatted_amount(&self) -> String {
-        js_number(self.base / 10f64.powf(self.offset))
+        self.formatted()
     }
 
     pub(super) async fn offset(&self) -> async_graphql::Result<u32> {
-        let offset = self.offset as u32;
-        if f64::from(offset) == self.offset {
-            Ok(offset)
-        } else {
-            let offset = js_number(self.offset);
-            let message = format!("Int cannot represent non-integer value: {offset}");
-            Err(thrown(message, INVALID_INPUT))
-        }
+        self.digits()
+    }
+}
+
+impl Told for PriceOfOneSettlementMinorUnitInDisplayMinorUnit {
+    type Value = Self;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<Self>, NotPlanned> {
+        Ok(match asked.name() {
+            "base" => Write::fallible(|price: &Self, _, json| {
+                json::scalar(json, &SafeInt::new(price.base)?);
+                Ok(())
+            }),
+            "currencyUnit" => Write::text(MINOR),
+            "formattedAmount" => {
+                Write::value(|price: &Self, json| json::string(json, &price.formatted()))
+            }
+            "offset" => Write::fallible(|price: &Self, _, json| {
+                json::plain(json, price.digits()?);
+                Ok(())
+            }),
+            _ => return Err(NotPlanned),
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Entries of a wallet's ledger.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject, Union};
@@ -8,6 +9,8 @@ use super::invoice::InvoiceRequests;
 use super::price_interface::PriceOfOneSettlementMinorUnitInDisplayMinorUnit;
 use super::wallet::WalletCurrency;
 use crate::event::{self, WalletTransaction};
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, Bail, Lookups, NotPlanned, Object, Told, Write};
 use crate::graphql::scalars::{
     DisplayCurrency, LnPaymentPreImage, LnPaymentRequest, LnPaymentSecret, Memo, OnChainAddress,
     OnChainTxHash, PaymentHash, SignedAmount, SignedDisplayMajorAmount, Timestamp, TxExternalId,
@@ -35,11 +38,7 @@ impl Transaction {
     }
 
     async fn direction(&self) -> TxDirection {
-        if self.0.settlement_amount > 0.0 {
-            TxDirection::Receive
-        } else {
-            TxDirection::Send
-        }
+        TxDirection::of(&self.0)
     }
 
     async fn external_id(&self) -> Option<TxExternalId> {
@@ -148,7 +147,7 @@ impl InitiationVia {
             }),
             event::InitiationVia::OnChain { address } => {
                 InitiationVia::OnChain(InitiationViaOnChain {
-                    address: address.as_deref().unwrap_or("<no-address>").into(),
+                    address: address_of(address.as_deref()).into(),
                 })
             }
         }
@@ -164,13 +163,31 @@ impl InitiationViaLn {
 
     /// The invoice; empty if it is not known.
     async fn payment_request(&self, ctx: &Context<'_>) -> LnPaymentRequest {
-        let looked_up = || {
-            let hash = topic::PaymentHash::parse(&self.payment_hash)?;
-            InvoiceRequests::find(ctx, &hash)
-        };
-        let request = self.payment_request.clone().or_else(looked_up);
-        request.unwrap_or_default().into()
+        let requests = ctx.data_opt::<InvoiceRequests>();
+        let request = self.payment_request.as_deref();
+        request_of(request, &self.payment_hash, requests).into()
     }
+}
+
+/// The invoice that was paid: as published, or as it is known here; empty if it is not.
+fn request_of<'a>(
+    published: Option<&'a str>,
+    payment_hash: &str,
+    requests: Option<&InvoiceRequests>,
+) -> Cow<'a, str> {
+    let looked_up = || {
+        let InvoiceRequests(find) = requests?;
+        find(&topic::PaymentHash::parse(payment_hash)?)
+    };
+    let published = published.map(Cow::Borrowed);
+    published
+        .or_else(|| looked_up().map(Cow::Owned))
+        .unwrap_or_default()
+}
+
+/// Where a payment on-chain was asked to go.
+fn address_of(published: Option<&str>) -> &str {
+    published.unwrap_or("<no-address>")
 }
 
 /// How a payment was settled.
@@ -262,6 +279,16 @@ pub enum TxDirection {
     Send,
 }
 
+impl TxDirection {
+    fn of(entry: &WalletTransaction) -> Self {
+        if entry.settlement_amount > 0.0 {
+            TxDirection::Receive
+        } else {
+            TxDirection::Send
+        }
+    }
+}
+
 /// What became of a payment.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "event::TransactionStatus")]
@@ -269,4 +296,282 @@ pub enum TxStatus {
     Failure,
     Pending,
     Success,
+}
+
+impl Told for Transaction {
+    type Value = WalletTransaction;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<WalletTransaction>, NotPlanned> {
+        use WalletTransaction as Entry;
+        Ok(match asked.name() {
+            "createdAt" => Write::value(|entry: &Entry, json| {
+                json::scalar(json, &Timestamp::from(entry.created_at));
+            }),
+            "direction" => {
+                Write::value(|entry: &Entry, json| json::word(json, TxDirection::of(entry)))
+            }
+            "externalId" => Write::value(|entry: &Entry, json| {
+                json::optional(json, entry.external_id.as_deref());
+            }),
+            "id" => Write::value(|entry: &Entry, json| json::string(json, &entry.id)),
+            "initiationVia" => {
+                let via = ToldInitiation::of(asked)?;
+                Write::nested(via.size(), move |entry: &Entry, lookups, json| {
+                    via.write(&entry.initiation_via, lookups, json)
+                })
+            }
+            "memo" => Write::value(|entry: &Entry, json| {
+                json::optional(json, entry.memo.as_deref());
+            }),
+            "settlementAmount" => Write::value(|entry: &Entry, json| {
+                json::scalar(json, &SignedAmount::from(entry.settlement_amount));
+            }),
+            "settlementCurrency" => Write::value(|entry: &Entry, json| {
+                json::word(json, WalletCurrency::from(entry.settlement_currency));
+            }),
+            "settlementDisplayAmount" => Write::value(|entry: &Entry, json| {
+                json::string(json, &entry.settlement_display_amount);
+            }),
+            "settlementDisplayCurrency" => Write::value(|entry: &Entry, json| {
+                json::string(json, &entry.settlement_display_price.display_currency);
+            }),
+            "settlementDisplayFee" => Write::value(|entry: &Entry, json| {
+                json::string(json, &entry.settlement_display_fee);
+            }),
+            "settlementFee" => Write::value(|entry: &Entry, json| {
+                json::scalar(json, &SignedAmount::from(entry.settlement_fee));
+            }),
+            "settlementPrice" => {
+                type Price = PriceOfOneSettlementMinorUnitInDisplayMinorUnit;
+                let price = Object::<Price>::of(asked)?;
+                Write::nested(price.size(), move |entry: &Entry, lookups, json| {
+                    price.write(&Price::of(&entry.settlement_display_price), lookups, json)
+                })
+            }
+            "settlementVia" => {
+                let via = ToldSettlement::of(asked)?;
+                Write::nested(via.size(), move |entry: &Entry, lookups, json| {
+                    via.write(&entry.settlement_via, lookups, json)
+                })
+            }
+            "status" => {
+                Write::value(|entry: &Entry, json| json::word(json, TxStatus::from(entry.status)))
+            }
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+/// What is written of how a payment was asked for, whichever way it was.
+struct ToldInitiation {
+    intra_ledger: Object<InitiationViaIntraLedger>,
+    ln: Object<InitiationViaLn>,
+    on_chain: Object<InitiationViaOnChain>,
+}
+
+impl ToldInitiation {
+    fn of(asked: &Asked<'_>) -> Result<Self, NotPlanned> {
+        Ok(ToldInitiation {
+            intra_ledger: Object::one_of("InitiationVia", asked)?,
+            ln: Object::one_of("InitiationVia", asked)?,
+            on_chain: Object::one_of("InitiationVia", asked)?,
+        })
+    }
+
+    fn write(
+        &self,
+        via: &event::InitiationVia,
+        lookups: &Lookups,
+        json: &mut String,
+    ) -> Result<(), Bail> {
+        match via {
+            event::InitiationVia::IntraLedger { .. } => self.intra_ledger.write(via, lookups, json),
+            event::InitiationVia::Lightning { .. } => self.ln.write(via, lookups, json),
+            event::InitiationVia::OnChain { .. } => self.on_chain.write(via, lookups, json),
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.intra_ledger.size() + self.ln.size() + self.on_chain.size()
+    }
+}
+
+impl Told for InitiationViaIntraLedger {
+    type Value = event::InitiationVia;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::InitiationVia>, NotPlanned> {
+        use event::InitiationVia::IntraLedger;
+        Ok(match asked.name() {
+            "counterPartyUsername" => Write::optional(|via| match via {
+                IntraLedger {
+                    counter_party_username: name,
+                    ..
+                } => name.as_deref(),
+                _ => None,
+            }),
+            "counterPartyWalletId" => Write::optional(|via| match via {
+                IntraLedger {
+                    counter_party_wallet_id: id,
+                    ..
+                } => id.as_deref(),
+                _ => None,
+            }),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for InitiationViaLn {
+    type Value = event::InitiationVia;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::InitiationVia>, NotPlanned> {
+        use event::InitiationVia::Lightning;
+        Ok(match asked.name() {
+            "paymentHash" => Write::fallible(|via, _, json| match via {
+                Lightning { payment_hash, .. } => {
+                    json::string(json, payment_hash);
+                    Ok(())
+                }
+                _ => Err(Bail),
+            }),
+            "paymentRequest" => Write::fallible(|via, lookups: &Lookups, json| match via {
+                Lightning {
+                    payment_hash,
+                    payment_request,
+                } => {
+                    let published = payment_request.as_deref();
+                    let requests = Some(&lookups.requests);
+                    json::string(json, &request_of(published, payment_hash, requests));
+                    Ok(())
+                }
+                _ => Err(Bail),
+            }),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for InitiationViaOnChain {
+    type Value = event::InitiationVia;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::InitiationVia>, NotPlanned> {
+        Ok(match asked.name() {
+            "address" => Write::fallible(|via, _, json| match via {
+                event::InitiationVia::OnChain { address } => {
+                    json::string(json, address_of(address.as_deref()));
+                    Ok(())
+                }
+                _ => Err(Bail),
+            }),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+/// What is written of how a payment was settled, whichever way it was.
+struct ToldSettlement {
+    intra_ledger: Object<SettlementViaIntraLedger>,
+    ln: Object<SettlementViaLn>,
+    on_chain: Object<SettlementViaOnChain>,
+}
+
+impl ToldSettlement {
+    fn of(asked: &Asked<'_>) -> Result<Self, NotPlanned> {
+        Ok(ToldSettlement {
+            intra_ledger: Object::one_of("SettlementVia", asked)?,
+            ln: Object::one_of("SettlementVia", asked)?,
+            on_chain: Object::one_of("SettlementVia", asked)?,
+        })
+    }
+
+    fn write(
+        &self,
+        via: &event::SettlementVia,
+        lookups: &Lookups,
+        json: &mut String,
+    ) -> Result<(), Bail> {
+        match via {
+            event::SettlementVia::IntraLedger { .. } => self.intra_ledger.write(via, lookups, json),
+            event::SettlementVia::Lightning { .. } => self.ln.write(via, lookups, json),
+            event::SettlementVia::OnChain { .. } => self.on_chain.write(via, lookups, json),
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.intra_ledger.size() + self.ln.size() + self.on_chain.size()
+    }
+}
+
+impl Told for SettlementViaIntraLedger {
+    type Value = event::SettlementVia;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::SettlementVia>, NotPlanned> {
+        use event::SettlementVia::IntraLedger;
+        Ok(match asked.name() {
+            "counterPartyUsername" => Write::optional(|via| match via {
+                IntraLedger {
+                    counter_party_username: name,
+                    ..
+                } => name.as_deref(),
+                _ => None,
+            }),
+            "counterPartyWalletId" => Write::optional(|via| match via {
+                IntraLedger {
+                    counter_party_wallet_id: id,
+                    ..
+                } => id.as_deref(),
+                _ => None,
+            }),
+            "preImage" => Write::optional(|via| match via {
+                IntraLedger { pre_image, .. } => pre_image.as_deref(),
+                _ => None,
+            }),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for SettlementViaLn {
+    type Value = event::SettlementVia;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::SettlementVia>, NotPlanned> {
+        Ok(match asked.name() {
+            "paymentSecret" | "preImage" => Write::optional(|via| match via {
+                event::SettlementVia::Lightning { revealed_pre_image } => {
+                    revealed_pre_image.as_deref()
+                }
+                _ => None,
+            }),
+            "successAction" => Write::Always("null".to_owned()),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for SettlementViaOnChain {
+    type Value = event::SettlementVia;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<event::SettlementVia>, NotPlanned> {
+        use event::SettlementVia::OnChain;
+        Ok(match asked.name() {
+            "arrivalInMempoolEstimatedAt" => Write::Always("null".to_owned()),
+            "transactionHash" => Write::optional(|via| match via {
+                OnChain {
+                    transaction_hash, ..
+                } => transaction_hash.as_deref(),
+                _ => None,
+            }),
+            "vout" => Write::fallible(|via, _, json| match via {
+                OnChain { vout, .. } => {
+                    match vout {
+                        Some(vout) => json::plain(json, vout),
+                        None => json.push_str("null"),
+                    }
+                    Ok(())
+                }
+                _ => Err(Bail),
+            }),
+            _ => return Err(NotPlanned),
+        })
+    }
 }

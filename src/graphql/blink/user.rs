@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{ID, Object};
 
-use super::account::Account;
+use super::account::{Account, ConsumerAccount};
 use crate::accounts;
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, Bail, NotPlanned, Object, Told, Write};
 use crate::graphql::scalars::{Username, thrown};
 use crate::topic::AccountId;
 
@@ -43,5 +45,29 @@ impl User {
     async fn username(&self) -> Option<Username> {
         let account = self.account.as_ref()?;
         account.username.clone().map(Into::into)
+    }
+}
+
+impl Told for User {
+    type Value = User;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<User>, NotPlanned> {
+        Ok(match asked.name() {
+            "defaultAccount" => {
+                let account = Object::<ConsumerAccount>::one_of("Account", asked)?;
+                Write::nested(account.size(), move |user: &User, lookups, json| {
+                    account.write(user.account.as_ref().ok_or(Bail)?, lookups, json)
+                })
+            }
+            "id" => Write::value(|user: &User, json| json::id(json, user.id)),
+            "username" => Write::value(|user: &User, json| {
+                let account = user.account.as_ref();
+                json::optional(
+                    json,
+                    account.and_then(|account| account.username.as_deref()),
+                );
+            }),
+            _ => return Err(NotPlanned),
+        })
     }
 }

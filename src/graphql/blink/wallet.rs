@@ -5,6 +5,8 @@ use async_graphql::{Enum, ID, Interface, Object};
 use super::error::Fallible;
 use crate::accounts;
 use crate::event;
+use crate::graphql::json;
+use crate::graphql::plan::{Asked, Bail, Lookups, NotPlanned, Object, Told, Write};
 use crate::graphql::scalars::{SignedAmount, thrown};
 use crate::topic::AccountId;
 
@@ -52,7 +54,7 @@ pub enum WalletCurrency {
 }
 
 /// What both kinds of wallets know.
-struct Owned {
+pub(in crate::graphql) struct Owned {
     account: AccountId,
     wallet: accounts::Wallet,
 }
@@ -151,5 +153,85 @@ impl PublicWallet {
     #[graphql(deprecation = "Shifting property to 'currency'")]
     async fn wallet_currency(&self) -> WalletCurrency {
         self.0.currency.into()
+    }
+}
+
+/// What is written of a wallet, of whichever kind it is.
+pub(super) struct ToldWallet {
+    btc: Object<BtcWallet>,
+    usd: Object<UsdWallet>,
+}
+
+impl ToldWallet {
+    pub(super) fn of(asked: &Asked<'_>) -> Result<Self, NotPlanned> {
+        Ok(ToldWallet {
+            btc: Object::one_of("Wallet", asked)?,
+            usd: Object::one_of("Wallet", asked)?,
+        })
+    }
+
+    pub(super) fn write(
+        &self,
+        wallet: &Wallet,
+        lookups: &Lookups,
+        json: &mut String,
+    ) -> Result<(), Bail> {
+        match wallet {
+            Wallet::Btc(BtcWallet(owned)) => self.btc.write(owned, lookups, json),
+            Wallet::Usd(UsdWallet(owned)) => self.usd.write(owned, lookups, json),
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.btc.size() + self.usd.size()
+    }
+}
+
+impl Told for BtcWallet {
+    type Value = Owned;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<Owned>, NotPlanned> {
+        Owned::field(asked, WalletCurrency::Btc)
+    }
+}
+
+impl Told for UsdWallet {
+    type Value = Owned;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<Owned>, NotPlanned> {
+        Owned::field(asked, WalletCurrency::Usd)
+    }
+}
+
+impl Owned {
+    fn field(asked: &Asked<'_>, currency: WalletCurrency) -> Result<Write<Self>, NotPlanned> {
+        Ok(match asked.name() {
+            "accountId" => Write::value(|owned: &Owned, json| json::id(json, owned.account)),
+            "balance" => Write::fallible(|owned: &Owned, _, json| {
+                json::scalar(json, &known(owned.wallet.balance)?);
+                Ok(())
+            }),
+            "id" => Write::value(|owned: &Owned, json| json::id(json, owned.wallet.id)),
+            "pendingIncomingBalance" => Write::fallible(|owned: &Owned, _, json| {
+                json::scalar(json, &known(owned.wallet.pending_incoming_balance)?);
+                Ok(())
+            }),
+            "walletCurrency" => Write::value(move |_, json| json::word(json, currency)),
+            _ => return Err(NotPlanned),
+        })
+    }
+}
+
+impl Told for PublicWallet {
+    type Value = accounts::Wallet;
+
+    fn field(asked: &Asked<'_>) -> Result<Write<accounts::Wallet>, NotPlanned> {
+        Ok(match asked.name() {
+            "currency" | "walletCurrency" => Write::value(|wallet: &accounts::Wallet, json| {
+                json::word(json, WalletCurrency::from(wallet.currency));
+            }),
+            "id" => Write::value(|wallet: &accounts::Wallet, json| json::id(json, wallet.id)),
+            _ => return Err(NotPlanned),
+        })
     }
 }

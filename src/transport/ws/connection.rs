@@ -1,56 +1,35 @@
 //! The life of one socket: handshake, operation, end.
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message};
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 use uuid::Uuid;
 
+use super::Place;
 use super::close::Close;
 use super::graphql_transport_ws::{self as words, ClientMessage, Refreshed, SUBPROTOCOL};
 use super::handshake::Admitted;
 use super::heartbeat::{Beat, Heartbeat};
 use super::refresh::Refresh;
-use super::socket::{Socket, SocketError};
+use super::server::Server;
+use super::socket::{Direct, Line, Piped, Socket, SocketError};
 use super::subscriptions::{Started, Subscriptions};
-use crate::auth::{Authenticator, Credential, Session, SessionEnd};
-use crate::graphql::{Graphql, GraphqlError, Refusal, Request, errors_json};
-use crate::hub::{Frame, OutboxLimits, Overflow};
-use crate::metrics::{ConnectionLabel, Held, Metrics};
-use crate::registry::{Goodbye, Registered, Registry};
-
-/// What connections share.
-pub struct Server {
-    pub graphql: Arc<Graphql>,
-    pub authenticator: Authenticator,
-    pub registry: Arc<Registry>,
-    pub limits: ConnectionLimits,
-    pub metrics: Arc<Metrics>,
-    /// Cancelled when the process stops.
-    pub drain: CancellationToken,
-}
-
-/// How long a connection may take, and how much.
-#[derive(Clone, Debug)]
-pub struct ConnectionLimits {
-    /// From the upgrade to `connection_init`.
-    pub init_timeout: Duration,
-    pub ping_interval: Duration,
-    /// From a ping to its pong.
-    pub pong_timeout: Duration,
-    /// For one write, and so for a client that does not read.
-    pub write_timeout: Duration,
-    pub subscriptions: usize,
-    pub outbox: OutboxLimits,
-    /// Told to clients who ask: how long to wait at most, at random, before coming back.
-    pub reconnect_jitter: Duration,
-}
+use crate::auth::{Credential, Session, SessionEnd};
+use crate::graphql::{GraphqlError, Refusal, Request, errors_json};
+use crate::hub::{Framing, Outbox, State};
+use crate::metrics::{ConnectionLabel, Held, Metrics, ReasonLabel};
+use crate::registry::{Goodbye, Registered};
+use crate::websocket::{Message, Opcode, close_payload, push_frame};
 
 /// Who is at the other end of a socket, before it has said anything.
 #[derive(Clone, Copy, Debug)]
@@ -62,150 +41,285 @@ pub struct Client {
 
 /// How long a client may take to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// The clock on the wall may be set, or the machine may sleep: it is looked at again this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// One client's socket, owned by one task: the socket, the timers and the subscriptions are its
-/// local variables. Its outbox alone is touched by others.
-pub struct Connection<S> {
-    pub(super) socket: S,
+/// One client's socket, owned by one task: what is read from it, and the subscriptions, are its local
+/// variables. Its outbox alone is touched by others.
+pub struct Connection<L> {
+    pub(super) socket: Socket<L>,
     pub(super) server: Arc<Server>,
     pub(super) client: Client,
+    pub(super) outbox: Arc<Outbox>,
+    /// The id of the key that opened it, for log lines.
+    key: Option<Uuid>,
+    since: Instant,
     counted: Held,
+    /// `None` where nothing is limited.
+    place: Option<Place>,
 }
 
-impl<S: Socket> Connection<S> {
-    pub fn new(socket: S, server: Arc<Server>, client: Client) -> Self {
-        let counted = count(&server.metrics, "unknown");
-        Connection {
-            socket,
-            server,
-            client,
-            counted,
-        }
+/// A connection whose client was let in.
+///
+/// There are many of them, and most wait. So they wait for two things alone, the socket and the
+/// [bell](Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
+pub(super) struct Open<L> {
+    connection: Connection<L>,
+    life: Life,
+}
+
+/// What became of a connection that was to be opened.
+pub(super) type Opened<L> = Result<Open<L>, (Connection<L>, Close)>;
+
+/// What a client that was let in has, and what is known of it.
+struct Life {
+    session: Session,
+    registered: Registered,
+    heartbeat: Heartbeat,
+    subscriptions: Subscriptions,
+    refresh: Refresh,
+    /// When the clock rings next.
+    rings_at: Option<Instant>,
+}
+
+/// What came from a client.
+pub(super) enum Heard {
+    Says(ClientMessage),
+    Ping,
+    Pong,
+}
+
+impl Connection<Direct> {
+    /// A connection over TCP, behind an upgrade: with what was read behind that.
+    pub(super) fn over_tcp(
+        stream: TcpStream,
+        read: &[u8],
+        server: Arc<Server>,
+        client: Client,
+    ) -> Self {
+        let outbox = Outbox::new(server.outbox.clone(), Framing::WebSocket, Some(stream));
+        let line = Direct::of(outbox.clone());
+        Connection::new(line, read, outbox, server, client)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<Piped<S>> {
+    /// A connection over anything else. All of its writing is done by its own task.
+    pub fn over(pipe: S, server: Arc<Server>, client: Client) -> Self {
+        let outbox = Outbox::new(server.outbox.clone(), Framing::WebSocket, None);
+        Connection::new(Piped(pipe), &[], outbox, server, client)
     }
 
     /// Lives until the client goes, or a reason to end it comes up; says which.
-    pub async fn run(mut self) -> Close {
-        let Err(close) = self.live().await;
-        self.say_goodbye(&close).await;
-        close
+    pub async fn run(self) -> Close {
+        let opened = self.open().map(Some);
+        live(opened).await.expect("it was opened")
+    }
+}
+
+/// The life of a connection that is opened by this, if it is: until the client goes, or a reason to end
+/// it comes up; says which.
+pub(super) fn live<L: Line + 'static>(
+    opening: impl Future<Output = Option<Opened<L>>> + Send + 'static,
+) -> impl Future<Output = Option<Close>> + Send {
+    // Boxed, as the end is: they are not for long, and the room for them would be kept all the time.
+    let opening = opening.boxed();
+    async move {
+        match opening.await? {
+            Ok(mut open) => {
+                let Err(close) = open.operate().await;
+                Some(open.connection.end(close).boxed().await)
+            }
+            Err((connection, close)) => Some(connection.end(close).boxed().await),
+        }
+    }
+}
+
+impl<L: Line> Connection<L> {
+    fn new(line: L, read: &[u8], outbox: Arc<Outbox>, server: Arc<Server>, client: Client) -> Self {
+        let counted = count(&server.metrics, "unknown");
+        Connection {
+            socket: Socket::new(line, read, server.limits.message_bytes),
+            server,
+            client,
+            outbox,
+            key: None,
+            since: Instant::now(),
+            counted,
+            place: None,
+        }
+    }
+
+    /// Its place among all that there may be, which is free when it has ended.
+    pub(super) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Closes a socket that did not ask for a protocol that is spoken here.
-    pub async fn refuse(mut self) -> Close {
-        self.say_goodbye(&Close::SubprotocolNotAcceptable).await;
-        Close::SubprotocolNotAcceptable
+    pub(super) fn refuse(self) -> Opened<L> {
+        Err((self, Close::SubprotocolNotAcceptable))
     }
 
-    async fn live(&mut self) -> Result<Infallible, Close> {
-        let mut admitted = self.handshake().await?;
-        self.counted = count(&self.server.metrics, admitted.session.identity.kind());
-        self.write([std::mem::take(&mut admitted.ack)]).await?;
-        self.operate(admitted).await
-    }
-
-    /// The drain, the end of the credentials, who may close it and newer credentials go first, then the
-    /// client, then the clock, then what has started, then results: however many results are ready,
-    /// none of the others waits for more than one write of them. Everything that is awaited here is
-    /// cancel-safe.
-    async fn operate(&mut self, admitted: Admitted) -> Result<Infallible, Close> {
+    /// Lets the client in, or says why not.
+    pub(super) async fn open(mut self) -> Opened<L> {
+        // What is said of a client before it is known says which it is. Not for longer: a span is not
+        // for free, and most connections have nothing to say.
+        let id = self.client.id.simple();
+        let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
         let Admitted {
-            mut session,
+            session,
             registered,
-            outbox,
-            ..
-        } = admitted;
-        let server = self.server.clone();
-        let limits = &server.limits;
-        let mut heartbeat = Heartbeat::new(limits.ping_interval);
-        let mut subscriptions = Subscriptions::new(outbox.clone());
-        let mut refresh = Refresh::default();
-        let mut frames = Vec::new();
-        let mut credential_end = pin!(credential_end(session.credential.clone()));
-        loop {
-            tokio::select! {
-                biased;
-                () = server.drain.cancelled() => return Err(Close::GoingAway),
-                close = &mut credential_end => return Err(close),
-                goodbye = registered.told_to_go() => return Err(goodbye.into()),
-                result = refresh.checked() => {
-                    let refreshed = match result {
-                        Ok(newer) => {
-                            registered.set_credential(&newer.identity, newer.credential.key_id());
-                            credential_end.set(self::credential_end(newer.credential.clone()));
-                            session = newer;
-                            Refreshed::Authenticated { expires_at: session.credential.expires_at() }
-                        }
-                        Err(refused) => refused,
-                    };
-                    self.write([words::refreshed(&refreshed)]).await?;
-                }
-                message = self.socket.next() => {
-                    if let Some(Ok(Message::Pong(_))) = message {
-                        self.on_pong(&mut heartbeat, &registered);
-                    }
-                    if let Some(message) = read(message)? {
-                        self.on_message(message, &session, &mut subscriptions, &mut refresh).await?;
-                    }
-                }
-                beat = heartbeat.due() => match beat {
-                    Beat::Ping => {
-                        self.ping().await?;
-                        heartbeat.pinged(limits.pong_timeout);
-                    }
-                    Beat::Silence => return Err(Close::Unresponsive),
-                },
-                Some(started) = subscriptions.starting.next() => self.on_started(started, &mut subscriptions).await?,
-                taken = outbox.take(&mut frames) => {
-                    taken.map_err(|Overflow| Close::TooSlow)?;
-                    self.send_results(&mut frames, &mut subscriptions).await?;
+            ack,
+        } = match self.handshake().instrument(span).await {
+            Ok(admitted) => admitted,
+            Err(close) => return Err((self, close)),
+        };
+        self.counted = count(&self.server.metrics, session.identity.kind());
+        self.key = session.credential.key_id();
+        self.say(&ack);
+        let life = Life {
+            session,
+            registered,
+            heartbeat: Heartbeat::new(self.server.limits.ping_interval),
+            subscriptions: Subscriptions::default(),
+            refresh: Refresh::default(),
+            rings_at: None,
+        };
+        Ok(Open {
+            connection: self,
+            life,
+        })
+    }
+
+    async fn end(mut self, close: Close) -> Close {
+        self.say_goodbye(&close).await;
+        let reason = close.name();
+        let closes = &self.server.metrics.closes;
+        closes.get_or_create(&ReasonLabel { reason }).inc();
+        tracing::info!(
+            id = %self.client.id.simple(),
+            key = self.key.map(tracing::field::display),
+            close.code = close.code(),
+            close.reason = reason,
+            duration_ms = self.since.elapsed().as_millis() as u64,
+            "connection ended"
+        );
+        close
+    }
+
+    /// Looks at everything that may have been rung for: the drain, the end of the credentials and who
+    /// may close it go first, then what is wrong with the client.
+    fn look_around(&self, life: &mut Life) -> Result<(), Close> {
+        let limits = &self.server.limits;
+        if self.server.drain.is_cancelled() {
+            return Err(Close::GoingAway);
+        }
+        if let Some(end) = life.session.credential.end(Timestamp::now()) {
+            return Err(end.into());
+        }
+        if let Some(goodbye) = life.registered.goodbye() {
+            return Err(goodbye.into());
+        }
+        self.forget_ended(&mut life.subscriptions);
+        let now = Instant::now();
+        let mut next = life.heartbeat.due_at();
+        match self.outbox.state() {
+            State::Overflowed => return Err(Close::TooSlow),
+            State::Pending { since } if since + limits.write_timeout <= now => {
+                return Err(Close::TooSlow);
+            }
+            State::Pending { since } => next = next.min(since + limits.write_timeout),
+            State::Clear => {}
+        }
+        match life.heartbeat.due(now) {
+            Some(Beat::Silence) => return Err(Close::Unresponsive),
+            Some(Beat::Ping) => {
+                self.outbox.say(|out| push_frame(out, Opcode::Ping, &[]));
+                life.heartbeat.pinged(limits.pong_timeout);
+                next = life.heartbeat.due_at();
+                if let State::Pending { since } = self.outbox.state() {
+                    next = next.min(since + limits.write_timeout);
                 }
             }
-            registered.set_subscriptions(subscriptions.count());
+            None => {}
+        }
+        if let Some(in_time) = ends_in(&life.session.credential) {
+            next = next.min(now + in_time);
+        }
+        self.set_clock(next, life);
+        Ok(())
+    }
+
+    /// Has the clock ring at this time, unless it rings before anyway.
+    fn set_clock(&self, time: Instant, life: &mut Life) {
+        let now = Instant::now();
+        if life.rings_at.is_none_or(|at| at <= now || time < at) {
+            self.server.clock.ring_at(time, &self.outbox);
+            life.rings_at = Some(time);
         }
     }
 
-    fn on_pong(&self, heartbeat: &mut Heartbeat, registered: &Registered) {
-        if let Some(round_trip) = heartbeat.ponged(self.server.limits.ping_interval) {
-            registered.set_round_trip(round_trip);
-        }
-    }
-
-    async fn on_message(
-        &mut self,
-        message: ClientMessage,
-        session: &Session,
-        subscriptions: &mut Subscriptions,
-        refresh: &mut Refresh,
+    fn on_refreshed(
+        &self,
+        newer: Result<Session, Refreshed>,
+        life: &mut Life,
     ) -> Result<(), Close> {
-        match message {
-            ClientMessage::ConnectionInit(_) => Err(Close::TooManyInits),
-            ClientMessage::Subscribe { id, request } => {
-                self.subscribe(id, request, session, subscriptions).await
+        let refreshed = match newer {
+            Ok(newer) => {
+                let key = newer.credential.key_id();
+                life.registered.set_credential(&newer.identity, key);
+                life.session = newer;
+                let expires_at = life.session.credential.expires_at();
+                Refreshed::Authenticated { expires_at }
             }
-            ClientMessage::Complete { id } => {
-                subscriptions.end(&id);
+            Err(refused) => refused,
+        };
+        self.say(&words::refreshed(&refreshed));
+        // It may end sooner than the one before.
+        self.look_around(life)
+    }
+
+    fn on_heard(&self, heard: Heard, life: &mut Life) -> Result<(), Close> {
+        match heard {
+            Heard::Says(message) => self.on_message(message, life),
+            Heard::Ping => Ok(()),
+            Heard::Pong => {
+                let interval = self.server.limits.ping_interval;
+                if let Some(round_trip) = life.heartbeat.ponged(interval) {
+                    life.registered.set_round_trip(round_trip);
+                    self.set_clock(life.heartbeat.due_at(), life);
+                }
                 Ok(())
             }
-            ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
-            ClientMessage::Refresh(authorization) => {
-                let authenticator = self.server.authenticator.clone();
-                // Beside everything else: an issuer may have to be asked.
-                match refresh.begin(authenticator, session.identity.clone(), authorization) {
-                    Ok(()) => Ok(()),
-                    Err(busy) => self.write([words::refreshed(&busy)]).await,
-                }
-            }
-            ClientMessage::Pong => Ok(()),
         }
     }
 
-    async fn subscribe(
-        &mut self,
-        id: String,
-        request: Request,
-        session: &Session,
-        subscriptions: &mut Subscriptions,
-    ) -> Result<(), Close> {
+    fn on_message(&self, message: ClientMessage, life: &mut Life) -> Result<(), Close> {
+        match message {
+            ClientMessage::ConnectionInit(_) => return Err(Close::TooManyInits),
+            ClientMessage::Subscribe { id, request } => {
+                return self.subscribe(id, request, life);
+            }
+            ClientMessage::Complete { id } => life.subscriptions.end(&id),
+            ClientMessage::Ping(payload) => self.say(&words::pong(payload.as_deref())),
+            ClientMessage::Refresh(authorization) => {
+                let authenticator = self.server.authenticator.clone();
+                let present = life.session.identity.clone();
+                // Beside everything else: an issuer may have to be asked.
+                if let Err(busy) = life.refresh.begin(authenticator, present, authorization) {
+                    self.say(&words::refreshed(&busy));
+                }
+            }
+            ClientMessage::Pong => {}
+        }
+        Ok(())
+    }
+
+    fn subscribe(&self, id: String, request: Request, life: &mut Life) -> Result<(), Close> {
+        let subscriptions = &mut life.subscriptions;
+        // The client may have heard of an end before this task has.
+        self.forget_ended(subscriptions);
         if subscriptions.has(&id) {
             return Err(Close::SubscriberExists(id));
         }
@@ -214,18 +328,17 @@ impl<S: Socket> Connection<S> {
         if subscriptions.load() >= limit {
             let message = format!("A connection may have {limit} subscriptions at a time");
             let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
-            return self
-                .write([words::error(&id, &errors_json(&[error]))])
-                .await;
+            self.say(&words::error(&id, &errors_json(&[error])));
+            return Ok(());
         }
         let subscription = subscriptions.reserve(&id);
         let graphql = self.server.graphql.clone();
-        let identity = session.identity.clone();
-        let outbox = subscriptions.outbox.clone();
-        let envelope = Arc::new(words::envelope(subscription, &id));
+        let identity = life.session.identity.clone();
+        let outbox = self.outbox.clone();
+        let envelope = words::envelope(subscription, &id);
         let mut start = async move {
             let result = graphql
-                .subscribe(&identity, request, &outbox, envelope)
+                .subscribe(&identity, request, &outbox, &envelope)
                 .await;
             Started {
                 subscription,
@@ -235,132 +348,151 @@ impl<S: Socket> Connection<S> {
         .boxed();
         // Most start on the spot. One that must wait for the bus keeps nobody waiting.
         match (&mut start).now_or_never() {
-            Some(started) => self.on_started(started, subscriptions).await,
-            None => {
-                subscriptions.starting.push(start);
-                Ok(())
-            }
+            Some(started) => self.on_started(started, subscriptions),
+            None => subscriptions.starts(start),
         }
+        Ok(())
     }
 
-    async fn on_started(
-        &mut self,
-        started: Started,
-        subscriptions: &mut Subscriptions,
-    ) -> Result<(), Close> {
+    fn on_started(&self, started: Started, subscriptions: &mut Subscriptions) {
         let Started {
             subscription,
             result,
         } = started;
         let refusal = match result {
-            Ok(membership) => {
-                subscriptions.runs(subscription, membership);
-                return Ok(());
-            }
+            Ok(membership) => return subscriptions.runs(subscription, membership),
             Err(refusal) => refusal,
         };
         let Some(id) = subscriptions.forget(subscription) else {
-            return Ok(());
+            return;
         };
         match refusal {
-            Refusal::Error(errors) => self.write([words::error(&id, &errors)]).await,
+            Refusal::Error(errors) => self.say(&words::error(&id, &errors)),
             Refusal::Result(payload) => {
-                let envelope = words::envelope(subscription, &id);
-                let next = format!("{}{payload}{}", envelope.before, envelope.after);
-                self.write([next, envelope.complete.into_string()]).await
+                self.say(&words::next(&id, &payload));
+                self.say(&words::complete(&id));
             }
         }
     }
 
-    /// All that is pending goes out in one write.
-    async fn send_results(
-        &mut self,
-        frames: &mut Vec<Frame>,
-        subscriptions: &mut Subscriptions,
-    ) -> Result<(), Close> {
-        for ended in frames.iter().filter_map(|frame| frame.ends) {
+    /// Frees the ids of subscriptions whose last message is on its way.
+    fn forget_ended(&self, subscriptions: &mut Subscriptions) {
+        for ended in self.outbox.take_ended() {
             subscriptions.forget(ended);
         }
-        self.write(frames.drain(..).map(|frame| frame.text)).await
     }
 
     /// The next message of the protocol; `None` for a frame that is none of its. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Option<ClientMessage>, Close> {
-        let message = self.socket.next().await;
-        read(message)
+        match hear(&mut self.socket, &self.outbox).await? {
+            Heard::Says(message) => Ok(Some(message)),
+            Heard::Ping | Heard::Pong => Ok(None),
+        }
     }
 
-    async fn ping(&mut self) -> Result<(), Close> {
-        let limit = self.server.limits.write_timeout;
-        let sent = self.socket.send(Message::Ping(Default::default()));
-        timeout(limit, sent)
-            .await
-            .map_err(|_| Close::TooSlow)?
-            .map_err(Close::from)
-    }
-
-    pub(super) async fn write(
-        &mut self,
-        texts: impl IntoIterator<Item = String>,
-    ) -> Result<(), Close> {
-        let socket = &mut self.socket;
-        let written = async {
-            for text in texts {
-                socket.feed(Message::Text(text.into())).await?;
-            }
-            socket.flush().await
-        };
-        let limit = self.server.limits.write_timeout;
-        timeout(limit, written)
-            .await
-            .map_err(|_| Close::TooSlow)?
-            .map_err(Close::from)
+    pub(super) fn say(&self, text: &str) {
+        self.outbox
+            .say(|out| push_frame(out, Opcode::Text, &[text.as_bytes()]));
     }
 
     /// Sends the close frame, and gives the client a moment to answer it.
     async fn say_goodbye(&mut self, close: &Close) {
-        let frame = close.code().map(|code| CloseFrame {
-            code,
-            reason: close.reason().into(),
-        });
-        if frame.is_none() && *close != Close::ByClient {
-            return;
+        let is_answer = *close == Close::ByClient;
+        if let Some(code) = close.code() {
+            say_close(&self.outbox, code, &close.reason());
+        } else if !is_answer {
+            return self.outbox.shut();
         }
+        let Connection { socket, outbox, .. } = self;
         let goodbye = async {
-            if let Some(frame) = frame {
-                self.socket.send(Message::Close(Some(frame))).await?;
+            let flushed = poll_fn(|context| socket.poll_flush(context, outbox)).await;
+            if is_answer || flushed.is_err() {
+                return;
             }
-            // The answer to the client's own close frame goes out with this, too.
-            while let Some(message) = self.socket.next().await {
-                message?;
+            loop {
+                // What comes before the answer may be anything that was on its way.
+                match poll_fn(|context| socket.poll_next(context, outbox, is_close)).await {
+                    Ok(false) => {}
+                    Ok(true) | Err(SocketError::Gone) => return,
+                    Err(SocketError::Bad(_)) => break,
+                }
             }
-            Ok::<_, SocketError>(())
+            // Unread bytes would make of our close a reset, which takes the frame with it.
+            poll_fn(|context| socket.poll_drained(context)).await;
         };
         // Over the limit the socket is dropped: the client has had its chance.
         let _ = timeout(CLOSE_WAIT, goodbye).await;
+        self.outbox.shut();
     }
 }
 
-fn read(message: Option<Result<Message, SocketError>>) -> Result<Option<ClientMessage>, Close> {
-    match message {
-        Some(Ok(Message::Text(text))) => words::decode(&text).map(Some),
-        Some(Ok(Message::Binary(_))) => Err(Close::InvalidMessage(
+impl<L: Line> Open<L> {
+    /// What it was rung for goes first, then newer credentials, then the client, then what has
+    /// started. Results are no part of this: whoever has one writes it. Everything that is awaited here
+    /// is cancel-safe.
+    async fn operate(&mut self) -> Result<Infallible, Close> {
+        let Open { connection, life } = self;
+        connection.look_around(life)?;
+        loop {
+            let outbox = &connection.outbox;
+            tokio::select! {
+                biased;
+                () = poll_fn(|context| outbox.poll_rung(context)) => connection.look_around(life)?,
+                newer = life.refresh.checked() => connection.on_refreshed(newer, life)?,
+                heard = hear(&mut connection.socket, outbox) => connection.on_heard(heard?, life)?,
+                started = life.subscriptions.started() => {
+                    connection.on_started(started, &mut life.subscriptions);
+                }
+            }
+            life.registered
+                .set_subscriptions(life.subscriptions.count());
+        }
+    }
+}
+
+/// The next thing that a client says. Its pings and its goodbye are answered. Cancel-safe.
+async fn hear<L: Line>(socket: &mut Socket<L>, outbox: &Outbox) -> Result<Heard, Close> {
+    let read = |message: Message<'_>| match message {
+        Message::Text(text) => words::decode(&text).map(Heard::Says),
+        Message::Binary(_) => Err(Close::InvalidMessage(
             "a binary frame, messages are text".into(),
         )),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        Some(Ok(Message::Close(_))) => Err(Close::ByClient),
-        Some(Err(error)) => Err(error.into()),
-        None => Err(Close::Gone),
-    }
+        Message::Ping(payload) => {
+            outbox.say(|out| push_frame(out, Opcode::Pong, &[&payload]));
+            Ok(Heard::Ping)
+        }
+        Message::Pong(_) => Ok(Heard::Pong),
+        Message::Close(said) => {
+            outbox.say_last(|out| match said {
+                Some((code, reason)) => {
+                    push_frame(out, Opcode::Close, &[&close_payload(code, &reason)]);
+                }
+                None => push_frame(out, Opcode::Close, &[]),
+            });
+            Err(Close::ByClient)
+        }
+    };
+    poll_fn(|context| {
+        let heard = ready!(socket.poll_next(context, outbox, read));
+        Poll::Ready(heard.unwrap_or_else(|error| Err(error.into())))
+    })
+    .await
 }
 
-/// Resolves when the credentials end; never for those that have no end.
-async fn credential_end(mut credential: Credential) -> Close {
-    match credential.ended().await {
-        SessionEnd::KeyRevoked => Close::KeyRevoked,
-        SessionEnd::KeyExpired => Close::KeyExpired,
-        SessionEnd::TokenExpired => Close::TokenExpired,
-    }
+fn say_close(outbox: &Outbox, code: u16, reason: &str) {
+    let payload = close_payload(code, reason);
+    outbox.say_last(|out| push_frame(out, Opcode::Close, &[&payload]));
+}
+
+fn is_close(message: Message<'_>) -> bool {
+    matches!(message, Message::Close(_))
+}
+
+/// When credentials are to be looked at again, if they end by themselves.
+fn ends_in(credential: &Credential) -> Option<Duration> {
+    let left = credential.closes_at()?.duration_since(Timestamp::now());
+    // An error is a time that has passed.
+    Some(Duration::try_from(left).unwrap_or_default().min(LOOK_AGAIN))
 }
 
 fn count(metrics: &Metrics, identity: &'static str) -> Held {
@@ -368,6 +500,16 @@ fn count(metrics: &Metrics, identity: &'static str) -> Held {
         protocol: SUBPROTOCOL,
         identity,
     }))
+}
+
+impl From<SessionEnd> for Close {
+    fn from(end: SessionEnd) -> Self {
+        match end {
+            SessionEnd::KeyRevoked => Close::KeyRevoked,
+            SessionEnd::KeyExpired => Close::KeyExpired,
+            SessionEnd::TokenExpired => Close::TokenExpired,
+        }
+    }
 }
 
 impl From<Goodbye> for Close {

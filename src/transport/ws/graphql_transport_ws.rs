@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::close::Close;
 use crate::auth::Credentials;
 use crate::graphql::Request;
-use crate::hub::Envelope;
+use crate::hub::{Envelope, Words};
 use crate::registry::{BadConnectionId, ConnectionId};
 
 /// The subprotocol, as it is spelled in `Sec-WebSocket-Protocol`.
@@ -164,21 +164,48 @@ pub(super) fn refreshed(refreshed: &Refreshed) -> String {
     }
 }
 
+/// How what is told of a subscription is spelled.
+const WORDS: Words = Words {
+    before_id: r#"{"id":"#,
+    before_payload: r#","type":"next","payload":"#,
+    after_payload: "}",
+    completed: r#","type":"complete"}"#,
+};
+
 /// What goes around the results of the subscription with this id.
 pub(super) fn envelope(subscription: u64, id: &str) -> Envelope {
-    let id = serde_json::to_string(id).expect("a string is JSON");
     Envelope {
         subscription,
-        before: format!(r#"{{"id":{id},"type":"next","payload":"#).into(),
-        after: "}",
-        complete: format!(r#"{{"id":{id},"type":"complete"}}"#).into(),
+        id: spelled(id).into_bytes().into(),
+        words: &WORDS,
     }
+}
+
+/// A `next` message.
+pub(super) fn next(id: &str, payload: &str) -> String {
+    let Words {
+        before_id,
+        before_payload,
+        after_payload,
+        ..
+    } = WORDS;
+    let id = spelled(id);
+    format!("{before_id}{id}{before_payload}{payload}{after_payload}")
+}
+
+/// A `complete` message.
+pub(super) fn complete(id: &str) -> String {
+    format!("{}{}{}", WORDS.before_id, spelled(id), WORDS.completed)
 }
 
 /// An `error` message: the operation was refused, nothing follows for it.
 pub(super) fn error(id: &str, errors: &str) -> String {
-    let id = serde_json::to_string(id).expect("a string is JSON");
+    let id = spelled(id);
     format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#)
+}
+
+fn spelled(id: &str) -> String {
+    serde_json::to_string(id).expect("a string is JSON")
 }
 
 /// The payload of `connection_init`. Names of keys are taken in any case; those that say nothing here
@@ -499,12 +526,12 @@ mod tests {
 
     #[test]
     fn ids_are_escaped() {
-        let envelope = envelope(1, "a\"b");
+        assert_eq!(&*envelope(1, "a\"b").id, br#""a\"b""#);
         assert_eq!(
-            &*envelope.before,
-            r#"{"id":"a\"b","type":"next","payload":"#
+            next("a\"b", "{}"),
+            r#"{"id":"a\"b","type":"next","payload":{}}"#
         );
-        assert_eq!(&*envelope.complete, r#"{"id":"a\"b","type":"complete"}"#);
+        assert_eq!(complete("a\"b"), r#"{"id":"a\"b","type":"complete"}"#);
     }
 
     proptest! {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::close::Close;
-use super::connection::{Client, Connection, Server};
+use super::connection::{Client, Connection};
 use super::graphql_transport_ws::{
     self as words, ClientMessage, ConnectionInfo, Init, Refreshed, SUBPROTOCOL, connection_ack,
 };
-use super::socket::Socket;
+use super::server::Server;
+use super::socket::Line;
 use crate::auth::{AuthError, Scope, Scopes, Session};
 use crate::hub::Outbox;
 use crate::registry::{BadConnectionId, ConnectionId, Newcomer, Registered};
@@ -20,20 +21,19 @@ use crate::registry::{BadConnectionId, ConnectionId, Newcomer, Registered};
 pub(super) struct Admitted {
     pub(super) session: Session,
     pub(super) registered: Registered,
-    pub(super) outbox: Arc<Outbox>,
     /// What to say to it.
     pub(super) ack: String,
 }
 
-impl<S: Socket> Connection<S> {
+impl<L: Line> Connection<L> {
     /// Waits for `connection_init`, then for its check.
     pub(super) async fn handshake(&mut self) -> Result<Admitted, Close> {
         let limit = self.server.limits.init_timeout;
         let init = timeout(limit, self.await_init())
             .await
             .unwrap_or(Err(Close::InitTimeout))?;
-        let (server, client) = (self.server.clone(), self.client);
-        self.attend(admit(&server, client, init)).await?
+        let (server, client, outbox) = (self.server.clone(), self.client, self.outbox.clone());
+        self.attend(admit(&server, client, outbox, init)).await?
     }
 
     async fn await_init(&mut self) -> Result<Init, Close> {
@@ -46,7 +46,7 @@ impl<S: Socket> Connection<S> {
             };
             match message {
                 Some(ClientMessage::ConnectionInit(init)) => return Ok(init),
-                Some(message) => self.on_early_message(message).await?,
+                Some(message) => self.on_early_message(message)?,
                 None => {}
             }
         }
@@ -66,20 +66,23 @@ impl<S: Socket> Connection<S> {
             };
             match message {
                 Some(ClientMessage::ConnectionInit(_)) => return Err(Close::TooManyInits),
-                Some(message) => self.on_early_message(message).await?,
+                Some(message) => self.on_early_message(message)?,
                 None => {}
             }
         }
     }
 
-    async fn on_early_message(&mut self, message: ClientMessage) -> Result<(), Close> {
+    fn on_early_message(&self, message: ClientMessage) -> Result<(), Close> {
         match message {
             ClientMessage::Subscribe { .. } => Err(Close::Unauthorized),
-            ClientMessage::Ping(payload) => self.write([words::pong(payload.as_deref())]).await,
+            ClientMessage::Ping(payload) => {
+                self.say(&words::pong(payload.as_deref()));
+                Ok(())
+            }
             ClientMessage::Refresh(_) => {
                 let reason = "Not acknowledged yet";
-                self.write([words::refreshed(&Refreshed::Not { reason })])
-                    .await
+                self.say(&words::refreshed(&Refreshed::Not { reason }));
+                Ok(())
             }
             ClientMessage::ConnectionInit(_)
             | ClientMessage::Complete { .. }
@@ -88,7 +91,12 @@ impl<S: Socket> Connection<S> {
     }
 }
 
-async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, Close> {
+async fn admit(
+    server: &Server,
+    client: Client,
+    outbox: Arc<Outbox>,
+    init: Init,
+) -> Result<Admitted, Close> {
     let session = server.authenticator.authenticate(&init.credentials).await;
     let session = session.map_err(|error| match error {
         AuthError::Forbidden(_) => Close::Forbidden,
@@ -97,7 +105,6 @@ async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, 
     if let Some(key) = session.credential.key_id() {
         tracing::Span::current().record("key", tracing::field::display(key));
     }
-    let outbox = Outbox::new(server.limits.outbox, server.metrics.clone());
     let newcomer = Newcomer {
         id: client.id,
         connection_id: connection_id(init.connection_id, session.identity.user().is_some())
@@ -107,7 +114,7 @@ async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, 
         key: session.credential.key_id(),
         protocol: SUBPROTOCOL,
         address: client.address,
-        outbox: outbox.clone(),
+        outbox,
     };
     let registered = server.registry.register(newcomer).await;
     let registered = registered.map_err(Close::TooManyConnections)?;
@@ -122,7 +129,6 @@ async fn admit(server: &Server, client: Client, init: Init) -> Result<Admitted, 
     Ok(Admitted {
         session,
         registered,
-        outbox,
         ack,
     })
 }

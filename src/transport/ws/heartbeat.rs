@@ -25,17 +25,19 @@ impl Heartbeat {
         Heartbeat::PingAt(Instant::now() + interval)
     }
 
-    /// Waits until something is to be done. Cancel-safe: it holds nothing.
-    pub(super) async fn due(&self) -> Beat {
+    /// When the present wait is over.
+    pub(super) fn due_at(&self) -> Instant {
         match self {
-            Heartbeat::PingAt(at) => {
-                tokio::time::sleep_until(*at).await;
-                Beat::Ping
-            }
-            Heartbeat::PongBy { by, .. } => {
-                tokio::time::sleep_until(*by).await;
-                Beat::Silence
-            }
+            Heartbeat::PingAt(at) => *at,
+            Heartbeat::PongBy { by, .. } => *by,
+        }
+    }
+
+    /// What is to be done by now, if anything.
+    pub(super) fn due(&self, now: Instant) -> Option<Beat> {
+        match self {
+            Heartbeat::PingAt(at) => (*at <= now).then_some(Beat::Ping),
+            Heartbeat::PongBy { by, .. } => (*by <= now).then_some(Beat::Silence),
         }
     }
 

@@ -1,52 +1,58 @@
 //! WebSockets: the upgrade, and what is spoken afterwards.
 
+mod clock;
 mod close;
 mod connection;
 mod graphql_transport_ws;
 mod handshake;
 mod heartbeat;
 mod refresh;
+mod server;
 mod socket;
 mod subscriptions;
+mod upgrade;
 
 pub use self::close::Close;
-pub use self::connection::{Client, Connection, ConnectionLimits, Server};
+pub use self::connection::{Client, Connection};
 pub use self::graphql_transport_ws::SUBPROTOCOL;
-pub use self::socket::{Socket, SocketError};
+pub use self::server::{ConnectionLimits, Server};
+pub use self::upgrade::Upgrade;
 
 #[doc(hidden)]
 pub use self::graphql_transport_ws::decode as decode_frame;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::ws::WebSocketUpgrade;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::address::{Addresses, OverLimit};
+use self::connection::{Opened, live};
+use self::socket::Line;
+use self::upgrade::{Gone, Upgraded};
+use super::address::{Addresses, Counted, OverLimit};
 use crate::metrics::ReasonLabel;
 
 /// Takes upgrades, up to a limit.
 pub struct Upgrades {
     server: Arc<Server>,
-    /// Messages above this close their connection.
-    message_bytes: usize,
     permits: Arc<Semaphore>,
     addresses: Addresses,
     /// Waits for connections that are ending when the process stops.
     open: TaskTracker,
 }
 
-/// Of the socket's buffers: the default of 128 KiB would cost that much a connection, and as much
-/// again in clearing it at each read.
-const BUFFER_BYTES: usize = 4096;
-/// What may be queued behind a client that does not read, before a write fails.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// A connection's place among all that there may be: each is counted out when it ends.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _of_address: Option<Counted>,
+    /// The process waits for it when it stops.
+    _open: TaskTrackerToken,
+}
 
 /// After how long somebody may be let in who is not now.
 const COME_AGAIN: Duration = Duration::from_secs(5);
@@ -54,7 +60,6 @@ const COME_AGAIN: Duration = Duration::from_secs(5);
 impl Upgrades {
     pub fn new(
         server: Arc<Server>,
-        message_bytes: usize,
         connections: usize,
         addresses: Addresses,
         open: TaskTracker,
@@ -62,7 +67,6 @@ impl Upgrades {
         let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
         Upgrades {
             server,
-            message_bytes,
             permits,
             addresses,
             open,
@@ -73,7 +77,7 @@ impl Upgrades {
     ///
     /// A client that does not offer `graphql-transport-ws` is accepted and closed with 4406, as
     /// graphql-ws does: a browser cannot see why an upgrade was refused.
-    pub fn accept(&self, upgrade: WebSocketUpgrade, address: IpAddr) -> Response {
+    pub fn accept(&self, upgrade: Upgrade, address: IpAddr) -> Response {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return self.refuse(status, "too_many", COME_AGAIN, "too many connections\n");
@@ -82,50 +86,36 @@ impl Upgrades {
             Ok(of_address) => of_address,
             Err(over) => return self.refuse_address(over),
         };
-        let upgrade = upgrade
-            .protocols([SUBPROTOCOL])
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(BUFFER_BYTES)
-            .max_write_buffer_size(WRITE_BUFFER_BYTES)
-            .max_message_size(self.message_bytes)
-            .max_frame_size(self.message_bytes);
-        let is_acceptable = upgrade.selected_protocol().is_some();
-        let server = self.server.clone();
-        let token = self.open.token();
         let client = Client {
             id: uuid::Uuid::new_v4(),
             address,
         };
-        let id = client.id.simple();
-        let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
-        upgrade
-            .on_upgrade(move |socket| {
-                async move {
-                    let _counted = (permit, of_address, token);
-                    let since = Instant::now();
-                    let metrics = server.metrics.clone();
-                    let connection = Connection::new(socket::of_axum(socket), server, client);
-                    let close = if is_acceptable {
-                        connection.run().await
-                    } else {
-                        connection.refuse().await
-                    };
-                    metrics
-                        .closes
-                        .get_or_create(&ReasonLabel {
-                            reason: close.name(),
-                        })
-                        .inc();
-                    tracing::info!(
-                        close.code = close.code(),
-                        close.reason = close.name(),
-                        duration_ms = since.elapsed().as_millis() as u64,
-                        "connection ended"
-                    );
+        let is_acceptable = upgrade.offers(SUBPROTOCOL);
+        let (response, upgraded) = upgrade.accept(is_acceptable.then_some(SUBPROTOCOL));
+        let server = self.server.clone();
+        let place = Place {
+            _permit: permit,
+            _of_address: of_address,
+            _open: self.open.token(),
+        };
+        tokio::spawn(live(async move {
+            match upgraded.await {
+                Ok(Upgraded::Tcp(stream, read)) => {
+                    let connection = Connection::over_tcp(stream, &read, server, client);
+                    // What was read is not kept: it is a part of a buffer for requests.
+                    drop(read);
+                    open(connection.at(place), is_acceptable).await
                 }
-                .instrument(span)
-            })
-            .into_response()
+                Ok(Upgraded::Other(pipe)) => {
+                    let connection = Connection::over(pipe, server, client);
+                    tokio::spawn(live(open(connection.at(place), is_acceptable)));
+                    None
+                }
+                // Before it was answered: it was no connection.
+                Err(Gone) => None,
+            }
+        }));
+        response
     }
 
     fn refuse_address(&self, over: OverLimit) -> Response {
@@ -160,5 +150,30 @@ impl Upgrades {
         let seconds = again_in.as_millis().div_ceil(1000);
         let retry_after = [(header::RETRY_AFTER, seconds.to_string())];
         (status, retry_after, words).into_response()
+    }
+}
+
+async fn open<L: Line>(connection: Connection<L>, is_acceptable: bool) -> Option<Opened<L>> {
+    Some(if is_acceptable {
+        connection.open().await
+    } else {
+        connection.refuse()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connection::Open;
+    use super::socket::Direct;
+    use super::*;
+
+    /// What one connection that waits costs, beside its outbox and what the registry and the hub know
+    /// of it. There may be a million of them.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let task = size_of_val(&live::<Direct>(async { None }));
+        let open = size_of::<Open<Direct>>();
+        assert!(open <= 448, "{open} bytes");
+        assert!(task <= 640, "{task} bytes");
     }
 }

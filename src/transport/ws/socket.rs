@@ -1,69 +1,193 @@
-//! A socket as connections see it: messages in, messages out, and what can go wrong.
+//! A WebSocket as connections see it: messages in, bytes out, and what can go wrong.
 
-use std::error::Error as _;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use axum::extract::ws::{Message, WebSocket};
-use futures_util::{Sink, SinkExt, Stream, TryStreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::close::Close;
+use crate::hub::Outbox;
+use crate::websocket::{self, Message, Reader, Role};
 
-/// A stream and sink of messages. The real one is axum's; tests of timing use one in memory.
-pub trait Socket:
-    Stream<Item = Result<Message, SocketError>> + Sink<Message, Error = SocketError> + Unpin + Send
-{
+/// The bytes under a socket.
+pub trait Line: Send + Unpin {
+    /// Reads what is there; nothing at the end.
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 }
 
-impl<S> Socket for S where
-    S: Stream<Item = Result<Message, SocketError>>
-        + Sink<Message, Error = SocketError>
-        + Unpin
-        + Send
-{
+/// TCP that is written to by whoever has something to say to this client: see [`Outbox`]. Its task
+/// reads, and writes what the socket did not take.
+pub struct Direct(Arc<Outbox>);
+
+/// Anything that can be read and written: TLS, or a pipe in memory.
+pub struct Piped<S>(pub S);
+
+/// A WebSocket on a line.
+pub(super) struct Socket<L> {
+    line: L,
+    reader: Reader,
+    /// What was read behind a message, and how much of it was taken since. Clients mostly send one
+    /// message at a time.
+    rest: Option<Box<(Vec<u8>, usize)>>,
 }
 
 /// What went wrong with a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketError {
-    /// A message over the limit.
-    TooBig,
-    NotUtf8,
-    /// Not WebSocket.
-    Protocol,
+pub(super) enum SocketError {
+    /// What came is no message that may come.
+    Bad(websocket::Error),
     /// The other side has gone.
     Gone,
 }
 
-/// A WebSocket of axum as a [`Socket`].
-pub(super) fn of_axum(socket: WebSocket) -> impl Socket {
-    socket
-        .sink_map_err(|error| SocketError::of(&error))
-        .map_err(|error| SocketError::of(&error))
+/// Read at a time. One buffer for all connections of a thread: what is read is taken on the spot.
+const READ_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-impl SocketError {
-    fn of(error: &axum::Error) -> Self {
-        use tungstenite::Error;
-        match error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<Error>())
-        {
-            Some(Error::Capacity(_)) => SocketError::TooBig,
-            Some(Error::Utf8(_)) => SocketError::NotUtf8,
-            Some(Error::Protocol(
-                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            )) => SocketError::Gone,
-            Some(Error::Protocol(_)) => SocketError::Protocol,
-            _ => SocketError::Gone,
+impl Direct {
+    /// The line of an outbox that has a stream.
+    pub(super) fn of(outbox: Arc<Outbox>) -> Self {
+        Direct(outbox)
+    }
+}
+
+impl Line for Direct {
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(stream) = self.0.stream() else {
+            return Poll::Ready(Ok(0));
+        };
+        loop {
+            ready!(stream.poll_read_ready(context))?;
+            match stream.try_read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
         }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(stream) = self.0.stream() else {
+            return Poll::Ready(Ok(0));
+        };
+        loop {
+            ready!(stream.poll_write_ready(context))?;
+            match stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for Piped<S> {
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+}
+
+impl<L: Line> Socket<L> {
+    /// The server's end. What was read already, behind the upgrade, is read first.
+    pub(super) fn new(line: L, read: &[u8], message_bytes: usize) -> Self {
+        let rest = (!read.is_empty()).then(|| Box::new((read.to_vec(), 0)));
+        Socket {
+            line,
+            reader: Reader::new(Role::Server, message_bytes),
+            rest,
+        }
+    }
+
+    /// The next message, as `take` understands it. What pends in the outbox is written meanwhile.
+    pub(super) fn poll_next<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        outbox: &Outbox,
+        take: impl FnOnce(Message<'_>) -> T,
+    ) -> Poll<Result<T, SocketError>> {
+        // It goes on when the socket can be written to.
+        let _ = self.poll_flush(context, outbox)?;
+        if let Some(mut rest) = self.rest.take() {
+            let (bytes, taken) = &mut *rest;
+            let mut input = &mut bytes[*taken..];
+            if let Some(message) = self.reader.next(&mut input)? {
+                let left = input.len();
+                let heard = take(message);
+                rest.1 = rest.0.len() - left;
+                self.rest = (left > 0).then_some(rest);
+                return Poll::Ready(Ok(heard));
+            }
+        }
+        READ.with_borrow_mut(|buffer| {
+            loop {
+                let read = ready!(self.line.poll_read(context, buffer))?;
+                if read == 0 {
+                    return Poll::Ready(Err(SocketError::Gone));
+                }
+                let mut input = &mut buffer[..read];
+                if let Some(message) = self.reader.next(&mut input)? {
+                    if !input.is_empty() {
+                        self.rest = Some(Box::new((input.to_vec(), 0)));
+                    }
+                    return Poll::Ready(Ok(take(message)));
+                }
+            }
+        })
+    }
+
+    /// Writes what pends in the outbox. Ready when nothing does.
+    pub(super) fn poll_flush(
+        &mut self,
+        context: &mut Context<'_>,
+        outbox: &Outbox,
+    ) -> Poll<Result<(), SocketError>> {
+        let write = |context: &mut Context<'_>, bytes: &[u8]| self.line.poll_write(context, bytes);
+        Poll::Ready(Ok(ready!(outbox.poll_flush(context, write))?))
+    }
+
+    /// Throws away what comes; ready when nothing can come any more.
+    pub(super) fn poll_drained(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        READ.with_borrow_mut(|buffer| {
+            loop {
+                match ready!(self.line.poll_read(context, buffer)) {
+                    Ok(read) if read > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(()),
+                }
+            }
+        })
+    }
+}
+
+impl From<io::Error> for SocketError {
+    fn from(_: io::Error) -> Self {
+        SocketError::Gone
+    }
+}
+
+impl From<websocket::Error> for SocketError {
+    fn from(error: websocket::Error) -> Self {
+        SocketError::Bad(error)
     }
 }
 
 impl From<SocketError> for Close {
     fn from(error: SocketError) -> Self {
         match error {
-            SocketError::TooBig => Close::MessageTooBig,
-            SocketError::NotUtf8 => Close::NotUtf8,
-            SocketError::Protocol => Close::ProtocolError,
+            SocketError::Bad(websocket::Error::TooBig) => Close::MessageTooBig,
+            SocketError::Bad(websocket::Error::NotUtf8) => Close::NotUtf8,
+            SocketError::Bad(websocket::Error::Protocol(_)) => Close::ProtocolError,
             SocketError::Gone => Close::Gone,
         }
     }

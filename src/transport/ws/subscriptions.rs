@@ -1,27 +1,27 @@
 //! The subscriptions of one connection.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::graphql::Refusal;
-use crate::hub::{Membership, Outbox};
+use crate::hub::Membership;
 
 /// The subscriptions of a connection: those that run, and those that are being started.
+#[derive(Default)]
 pub(super) struct Subscriptions {
-    pub(super) outbox: Arc<Outbox>,
-    /// By the id that the client gave.
-    by_id: HashMap<String, u64>,
-    running: HashMap<u64, Running>,
-    pub(super) starting: FuturesUnordered<BoxFuture<'static, Started>>,
+    /// A list, because most clients have one or two, and none has more than `limits.subscriptions`.
+    running: Vec<Running>,
+    /// Rarely any, so it is boxed.
+    starting: Option<Box<FuturesUnordered<BoxFuture<'static, Started>>>>,
     /// Never used twice, so that what pends for an old one is not taken for a new one's.
-    next: u64,
+    last: u64,
 }
 
 struct Running {
-    id: String,
+    number: u64,
+    /// As the client gave it.
+    id: Box<str>,
     /// None while it is being started.
     membership: Option<Membership>,
 }
@@ -33,19 +33,9 @@ pub(super) struct Started {
 }
 
 impl Subscriptions {
-    pub(super) fn new(outbox: Arc<Outbox>) -> Self {
-        Subscriptions {
-            outbox,
-            by_id: HashMap::new(),
-            running: HashMap::new(),
-            starting: FuturesUnordered::new(),
-            next: 0,
-        }
-    }
-
     /// Whether the id is in use.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.by_id.contains_key(id)
+        self.running.iter().any(|running| &*running.id == id)
     }
 
     /// How many the client has.
@@ -55,25 +45,53 @@ impl Subscriptions {
 
     /// How many there are, with those that the client has ended and that are still being started.
     pub(super) fn load(&self) -> usize {
-        self.running.len().max(self.starting.len())
+        let starting = self.starting.as_ref().map_or(0, |starting| starting.len());
+        self.running.len().max(starting)
     }
 
     /// Takes an id, and gives the number that stands for it here.
     pub(super) fn reserve(&mut self, id: &str) -> u64 {
-        self.next += 1;
-        self.by_id.insert(id.to_owned(), self.next);
-        let running = Running {
-            id: id.to_owned(),
+        self.last += 1;
+        if self.running.is_empty() {
+            self.running.reserve_exact(1);
+        }
+        self.running.push(Running {
+            number: self.last,
+            id: id.into(),
             membership: None,
+        });
+        self.last
+    }
+
+    /// One is not started on the spot.
+    pub(super) fn starts(&mut self, start: BoxFuture<'static, Started>) {
+        self.starting.get_or_insert_default().push(start);
+    }
+
+    /// What became of the next one that was being started; never if none is. Cancel-safe.
+    pub(super) async fn started(&mut self) -> Started {
+        let started = match &mut self.starting {
+            Some(starting) => starting.next().await,
+            None => None,
         };
-        self.running.insert(self.next, running);
-        self.next
+        if self
+            .starting
+            .as_ref()
+            .is_some_and(|starting| starting.is_empty())
+        {
+            self.starting = None;
+        }
+        match started {
+            Some(started) => started,
+            None => std::future::pending().await,
+        }
     }
 
     /// It runs; unless the client has ended it meanwhile: then the membership is dropped, and what
     /// pends with it.
     pub(super) fn runs(&mut self, subscription: u64, membership: Membership) {
-        if let Some(running) = self.running.get_mut(&subscription) {
+        let mut all = self.running.iter_mut();
+        if let Some(running) = all.find(|running| running.number == subscription) {
             running.membership = Some(membership);
         }
     }
@@ -81,17 +99,14 @@ impl Subscriptions {
     /// The client's `complete`: nothing more is sent for this id, and it is free again. An unknown
     /// id is not an error: client and server may complete at the same time.
     pub(super) fn end(&mut self, id: &str) {
-        if let Some(subscription) = self.by_id.remove(id) {
-            self.running.remove(&subscription);
-            self.outbox.forget(subscription);
-        }
+        self.running.retain(|running| &*running.id != id);
     }
 
     /// Forgets a subscription that has ended here, and gives back its id; `None` if the client has
     /// ended it before.
-    pub(super) fn forget(&mut self, subscription: u64) -> Option<String> {
-        let running = self.running.remove(&subscription)?;
-        self.by_id.remove(&running.id);
-        Some(running.id)
+    pub(super) fn forget(&mut self, subscription: u64) -> Option<Box<str>> {
+        let mut all = self.running.iter();
+        let place = all.position(|running| running.number == subscription)?;
+        Some(self.running.remove(place).id)
     }
 }

@@ -1,0 +1,228 @@
+//! One payload to many: who is told, in what order, and by how many hands.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::outbox::{Envelope, Outbox, Payload, Spelled};
+use crate::metrics::Metrics;
+
+/// One subscription that hears a shared operation.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) envelope: Envelope,
+    /// Retained events numbered up to here were in its snapshot.
+    pub(super) up_to: u64,
+    /// What was sent off before it joined is not for it.
+    pub(super) since: u64,
+}
+
+/// Some of the members of an operation, contiguous in memory: what is delivered walks over all of them
+/// under one lock, which is given back between two shards.
+#[derive(Debug, Default)]
+pub(super) struct Shard(Mutex<Vec<Member>>);
+
+/// What is told to all members of an operation.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// Its place among what this operation sends off.
+    pub(super) sequence: u64,
+    pub(super) told: SmallVec<[Told; 1]>,
+    /// The present state, up to this number: told to everybody, whatever they knew.
+    pub(super) snapshot: Option<u64>,
+    /// Whether nothing can follow.
+    pub(super) completes: bool,
+}
+
+/// An event, rendered.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) payload: Payload,
+    /// Its number, if it is a state: who has had it in a snapshot is not told again.
+    pub(super) retained: Option<u64>,
+}
+
+/// A delivery, and to whom.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) shards: SmallVec<[Arc<Shard>; 1]>,
+}
+
+/// Those who deliver: the hub's own task, and for large operations one more for each further core.
+/// The same shard is always served by the same one, so its members hear everything in order.
+#[derive(Debug)]
+pub(super) struct Hands {
+    metrics: Arc<Metrics>,
+    own: Scratch,
+    others: Vec<mpsc::Sender<Dispatch>>,
+    _tasks: JoinSet<()>,
+}
+
+/// What a hand keeps from one delivery to the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    spelled: Spelled,
+    payloads: Vec<Payload>,
+    /// Delivered since others were let run.
+    delivered: usize,
+}
+
+/// Members of a shard at most. Delivering to so many takes under a millisecond.
+pub(super) const SHARD_MEMBERS: usize = 128;
+/// Deliveries after which a hand lets others run: who connects, who pays.
+const BREATH: usize = 256;
+/// Deliveries that a hand may be behind the hub, before the hub waits for it.
+const UNDER_WAY: usize = 64;
+
+impl Shard {
+    /// Takes a member in, if there is room. Asked under the lock of its operation.
+    pub(super) fn add(&self, member: Member) -> Result<(), Member> {
+        let mut members = self.members();
+        if members.len() >= SHARD_MEMBERS {
+            return Err(member);
+        }
+        if members.is_empty() {
+            // Most operations of one account have one member for good.
+            members.reserve_exact(1);
+        }
+        members.push(member);
+        Ok(())
+    }
+
+    /// Takes a member out. `false`: it is not there, or not any more.
+    pub(super) fn remove(&self, outbox: &Arc<Outbox>, subscription: u64) -> bool {
+        let mut members = self.members();
+        let place = members.iter().position(|member| {
+            Arc::ptr_eq(&member.outbox, outbox) && member.envelope.subscription == subscription
+        });
+        let Some(place) = place else {
+            return false;
+        };
+        members.swap_remove(place);
+        if members.is_empty() {
+            *members = Vec::new();
+        }
+        true
+    }
+
+    /// Tells all members, and how many payloads that took.
+    fn deliver(&self, delivery: &Delivery, scratch: &mut Scratch) -> usize {
+        let Scratch {
+            spelled, payloads, ..
+        } = scratch;
+        let all = |payloads: &mut Vec<Payload>| {
+            payloads.clear();
+            payloads.extend(delivery.told.iter().map(|told| told.payload.clone()));
+        };
+        all(payloads);
+        spelled.clear();
+        let mut delivered = 0;
+        let mut members = self.members();
+        let members_before = members.iter_mut();
+        for member in members_before.filter(|member| member.since < delivery.sequence) {
+            let known = |told: &Told| told.retained.is_some_and(|number| number <= member.up_to);
+            if delivery.snapshot.is_none() && delivery.told.iter().any(known) {
+                let news = delivery.told.iter().filter(|told| !known(told));
+                let news: SmallVec<[Payload; 4]> = news.map(|told| told.payload.clone()).collect();
+                spelled.clear();
+                if !news.is_empty() {
+                    member.outbox.deliver(&member.envelope, &news, spelled);
+                    spelled.clear();
+                }
+                delivered += news.len();
+                continue;
+            }
+            if let Some(up_to) = delivery.snapshot {
+                member.up_to = up_to;
+            }
+            member.outbox.deliver(&member.envelope, payloads, spelled);
+            delivered += payloads.len();
+        }
+        if delivery.completes {
+            for member in std::mem::take(&mut *members) {
+                member.outbox.complete(&member.envelope);
+            }
+        }
+        delivered
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.0
+            .lock()
+            .expect("nothing panics while it holds a shard")
+    }
+}
+
+impl Hands {
+    /// One hand for each core that the runtime uses.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let cores = tokio::runtime::Handle::current().metrics().num_workers();
+        let mut tasks = JoinSet::new();
+        let others = (1..cores).map(|_| {
+            let (sender, receiver) = mpsc::channel(UNDER_WAY);
+            tasks.spawn(work(receiver, metrics.clone()));
+            sender
+        });
+        Hands {
+            others: others.collect(),
+            metrics,
+            own: Scratch::default(),
+            _tasks: tasks,
+        }
+    }
+
+    /// Delivers, or has it delivered: what is handed over is on its way when this returns, behind all
+    /// that was before.
+    pub(super) async fn deliver(&mut self, dispatch: Dispatch) {
+        let Dispatch { delivery, shards } = dispatch;
+        let hands = self.others.len() + 1;
+        for (place, other) in self.others.iter().enumerate() {
+            let theirs: SmallVec<_> = shards
+                .iter()
+                .skip(place + 1)
+                .step_by(hands)
+                .cloned()
+                .collect();
+            if theirs.is_empty() {
+                break;
+            }
+            let delivery = delivery.clone();
+            let dispatch = Dispatch {
+                delivery,
+                shards: theirs,
+            };
+            // It fails when the runtime is going away.
+            let _ = other.send(dispatch).await;
+        }
+        let own = shards.into_iter().step_by(hands);
+        deliver(own, &delivery, &mut self.own, &self.metrics).await;
+    }
+}
+
+async fn work(mut dispatches: mpsc::Receiver<Dispatch>, metrics: Arc<Metrics>) {
+    let mut scratch = Scratch::default();
+    while let Some(Dispatch { delivery, shards }) = dispatches.recv().await {
+        deliver(shards.into_iter(), &delivery, &mut scratch, &metrics).await;
+    }
+}
+
+async fn deliver(
+    shards: impl Iterator<Item = Arc<Shard>>,
+    delivery: &Delivery,
+    scratch: &mut Scratch,
+    metrics: &Metrics,
+) {
+    for shard in shards {
+        let delivered = shard.deliver(delivery, scratch);
+        metrics.deliveries.inc_by(delivered as u64);
+        scratch.delivered += delivered;
+        if scratch.delivered >= BREATH {
+            scratch.delivered = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}

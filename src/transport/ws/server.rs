@@ -1,0 +1,88 @@
+//! What connections share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use crate::auth::Authenticator;
+use crate::graphql::Graphql;
+use crate::hub::{OutboxLimits, OutboxRules};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+
+/// What connections share.
+pub struct Server {
+    pub graphql: Arc<Graphql>,
+    pub authenticator: Authenticator,
+    pub registry: Arc<Registry>,
+    pub limits: ConnectionLimits,
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when the process stops.
+    pub drain: CancellationToken,
+    pub(super) outbox: Arc<OutboxRules>,
+    pub(super) clock: Clock,
+}
+
+/// How long a connection may take, and how much.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// From the upgrade to `connection_init`.
+    pub init_timeout: Duration,
+    pub ping_interval: Duration,
+    /// From a ping to its pong.
+    pub pong_timeout: Duration,
+    /// For one write, and so for a client that does not read.
+    pub write_timeout: Duration,
+    pub subscriptions: usize,
+    /// Messages above this close their connection.
+    pub message_bytes: usize,
+    pub outbox: OutboxLimits,
+    /// Told to clients who ask: how long to wait at most, at random, before coming back.
+    pub reconnect_jitter: Duration,
+}
+
+impl Server {
+    pub fn new(
+        graphql: Arc<Graphql>,
+        authenticator: Authenticator,
+        registry: Arc<Registry>,
+        limits: ConnectionLimits,
+        metrics: Arc<Metrics>,
+        drain: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Server {
+            outbox: Arc::new(OutboxRules {
+                limits: limits.outbox,
+                metrics: metrics.clone(),
+            }),
+            clock: Clock::default(),
+            graphql,
+            authenticator,
+            registry,
+            limits,
+            metrics,
+            drain,
+        })
+    }
+
+    /// Rings for connections when there is something for them to look at that nobody else rings for: a
+    /// time that has come, a key that has ended, the drain. Without it they hear of none of these. To be
+    /// run once, until the last connection has gone.
+    pub async fn watch(self: Arc<Self>) {
+        let drained = async {
+            self.drain.cancelled().await;
+            self.registry.ring_all();
+            std::future::pending::<()>().await;
+        };
+        let keys = async {
+            let mut ends = self.authenticator.key_ends();
+            while ends.changed().await.is_ok() {
+                self.registry.ring_key_holders();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(self.clock.run(), drained, keys);
+    }
+}
