@@ -40,11 +40,8 @@ pub enum LeaseEnd {
 ///
 /// Not a `watch` of its own: that weighs half a kilobyte, and there may be as many keys as
 /// connections.
-#[derive(Debug)]
-struct Cell {
-    end: AtomicU8,
-    ends: watch::Sender<u64>,
-}
+#[derive(Debug, Default)]
+struct Cell(AtomicU8);
 
 /// What a [`Cell`] holds.
 const GOOD: u8 = 0;
@@ -80,7 +77,7 @@ impl KeyRing {
         let old = self.entries.load_full().unwrap_or_default();
         let mut entries = Entries::default();
         for record in records {
-            let entry = Entry::of(record, &old, now, &self.ends);
+            let entry = Entry::of(record, &old, now);
             if let (None, Some(end)) = (entry.cell.end(), entry.record.expires_at) {
                 entries.expiring.push((end, entry.record.digest));
             }
@@ -170,17 +167,13 @@ impl Default for KeyRing {
 impl Entry {
     /// With the cell that leases of this key already look at, unless they were told their end: a key
     /// that is good again, because a backup was restored, starts anew.
-    fn of(record: KeyRecord, old: &Entries, now: Timestamp, ends: &watch::Sender<u64>) -> Self {
+    fn of(record: KeyRecord, old: &Entries, now: Timestamp) -> Self {
         let kept = old
             .by_digest
             .get(&record.digest)
             .filter(|old| old.cell.end().is_none() || record.state(now) != KeyState::Active);
-        let new = || Cell {
-            end: AtomicU8::new(GOOD),
-            ends: ends.clone(),
-        };
         Entry {
-            cell: kept.map_or_else(|| Arc::new(new()), |old| old.cell.clone()),
+            cell: kept.map_or_else(Arc::default, |old| old.cell.clone()),
             record: Arc::new(record),
         }
     }
@@ -197,7 +190,7 @@ impl Entry {
 
 impl Cell {
     fn end(&self) -> Option<LeaseEnd> {
-        match self.end.load(Ordering::Acquire) {
+        match self.0.load(Ordering::Acquire) {
             GOOD => None,
             REVOKED => Some(LeaseEnd::Revoked),
             _ => Some(LeaseEnd::Expired),
@@ -211,7 +204,7 @@ impl Cell {
             LeaseEnd::Expired => EXPIRED,
         };
         let written = self
-            .end
+            .0
             .compare_exchange(GOOD, why, Ordering::AcqRel, Ordering::Acquire);
         written.is_ok()
     }
@@ -223,18 +216,6 @@ impl Lease {
     /// Within a second of a revocation anywhere: as often as the ring is refreshed from the store.
     pub fn end(&self) -> Option<LeaseEnd> {
         self.0.end()
-    }
-
-    /// Returns when the key is no longer good, and why. Cancel-safe.
-    pub async fn ended(&self) -> LeaseEnd {
-        let mut ends = self.0.ends.subscribe();
-        loop {
-            if let Some(end) = self.end() {
-                return end;
-            }
-            let changed = ends.changed().await;
-            changed.expect("the sender is the cell's own");
-        }
     }
 }
 
@@ -287,13 +268,13 @@ mod tests {
         ring.replace([record(&key)], NOW);
         let (_, lease) = ring.find(&key, NOW).unwrap();
         ring.replace([record(&key)], NOW);
-        assert_eq!(lease.ended().now_or_never(), None);
+        assert_eq!(lease.end(), None);
         let revoked = KeyRecord {
             revoked_at: Some(NOW),
             ..record(&key)
         };
         ring.replace([revoked], NOW);
-        assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Revoked));
+        assert_eq!(lease.end(), Some(LeaseEnd::Revoked));
         assert_eq!(ring.find(&key, NOW).err(), Some(Reason::RevokedKey));
     }
 
@@ -304,7 +285,7 @@ mod tests {
         ring.replace([record(&key)], NOW);
         let (_, lease) = ring.find(&key, NOW).unwrap();
         ring.replace([], NOW);
-        assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Revoked));
+        assert_eq!(lease.end(), Some(LeaseEnd::Revoked));
     }
 
     #[test]
@@ -314,12 +295,12 @@ mod tests {
         ring.replace([expiring(&key, seconds(60))], NOW);
         let (_, lease) = ring.find(&key, seconds(59)).unwrap();
         ring.expire(seconds(59));
-        assert_eq!(lease.ended().now_or_never(), None);
+        assert_eq!(lease.end(), None);
         assert_eq!(ring.find(&key, seconds(60)).err(), Some(Reason::ExpiredKey));
         ring.expire(seconds(60));
-        assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Expired));
+        assert_eq!(lease.end(), Some(LeaseEnd::Expired));
         ring.replace([], seconds(61));
-        assert_eq!(lease.ended().now_or_never(), Some(LeaseEnd::Expired));
+        assert_eq!(lease.end(), Some(LeaseEnd::Expired));
     }
 
     #[test]
@@ -331,10 +312,10 @@ mod tests {
         ring.expire(seconds(1));
         ring.replace([expiring(&key, seconds(9))], seconds(1));
         let (_, new) = ring.find(&key, seconds(1)).unwrap();
-        assert_eq!(old.ended().now_or_never(), Some(LeaseEnd::Expired));
-        assert_eq!(new.ended().now_or_never(), None);
+        assert_eq!(old.end(), Some(LeaseEnd::Expired));
+        assert_eq!(new.end(), None);
         ring.expire(seconds(9));
-        assert_eq!(new.ended().now_or_never(), Some(LeaseEnd::Expired));
+        assert_eq!(new.end(), Some(LeaseEnd::Expired));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Who somebody is, for how long, and what ends it.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -43,9 +41,6 @@ pub enum SessionEnd {
     KeyExpired,
     TokenExpired,
 }
-
-/// The clock may be set, or the machine may sleep: it is looked at again this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Of nobody.
@@ -106,18 +101,6 @@ impl Credential {
             }
         }
     }
-
-    /// Returns when what it opened is to be closed, and why; never for what does not end. Cancel-safe.
-    pub async fn ended(&mut self) -> SessionEnd {
-        match self {
-            Credential::None => std::future::pending().await,
-            Credential::Key { lease, .. } => lease.ended().await.into(),
-            Credential::Token { closes_at, .. } => {
-                until(*closes_at).await;
-                SessionEnd::TokenExpired
-            }
-        }
-    }
 }
 
 impl From<LeaseEnd> for SessionEnd {
@@ -129,23 +112,10 @@ impl From<LeaseEnd> for SessionEnd {
     }
 }
 
-/// Returns when the clock on the wall shows this time.
-async fn until(time: Timestamp) {
-    loop {
-        // An error is a time that has passed.
-        let left = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
-        if left.is_zero() {
-            return;
-        }
-        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::{ApiKey, KeyRecord, KeyRing};
-    use futures_util::FutureExt;
     use jiff::SignedDuration;
 
     fn token(closes_in: SignedDuration) -> Credential {
@@ -157,22 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_token_opened_is_open_until_its_time() {
-        let mut over = token(SignedDuration::from_millis(-1));
-        assert_eq!(over.ended().now_or_never(), Some(SessionEnd::TokenExpired));
-    }
-
-    #[tokio::test]
-    async fn what_a_token_opened_ends_at_its_time_and_not_before() {
-        let mut soon = token(SignedDuration::from_millis(50));
-        assert_eq!(soon.ended().now_or_never(), None);
-        assert_eq!(soon.ended().await, SessionEnd::TokenExpired);
-        assert_eq!(soon.ended().now_or_never(), Some(SessionEnd::TokenExpired));
-    }
-
-    #[test]
     fn nobody_never_ends() {
-        assert_eq!(Credential::None.ended().now_or_never(), None);
         assert_eq!(Credential::None.closes_at(), None);
         assert_eq!(Credential::None.end(Timestamp::MAX), None);
     }

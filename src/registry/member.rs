@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::connection_id::ConnectionId;
@@ -36,8 +35,6 @@ pub(super) struct Member {
     /// What the others of the fleet were told last: see [`Member::drifted`].
     told: AtomicU32,
     goodbye: OnceLock<Box<Goodbye>>,
-    /// Wakes whoever awaits `goodbye`.
-    sent_away: Notify,
 }
 
 /// Whose a connection is, and what its client calls it.
@@ -79,7 +76,6 @@ impl Member {
             round_trip: AtomicU32::new(NEVER),
             told: AtomicU32::new(0),
             goodbye: OnceLock::new(),
-            sent_away: Notify::new(),
         }
     }
 
@@ -179,7 +175,6 @@ impl Member {
     /// Tells it to go. What it was told first stands.
     pub(super) fn send_away(&self, goodbye: Goodbye) {
         if self.goodbye.set(goodbye.into()).is_ok() {
-            self.sent_away.notify_one();
             self.outbox.ring();
         }
     }
@@ -191,17 +186,6 @@ impl Member {
 
     pub(super) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
-    }
-
-    /// Waits until it is told to go. Cancel-safe.
-    pub(super) async fn told_to_go(&self) -> Goodbye {
-        loop {
-            let sent_away = self.sent_away.notified();
-            if let Some(goodbye) = self.goodbye() {
-                return goodbye;
-            }
-            sent_away.await;
-        }
     }
 }
 
@@ -259,14 +243,14 @@ mod tests {
 
     #[test]
     fn a_member_that_brought_nothing_fits_into_two_cache_lines() {
-        // With the counts of its `Arc`; and without the waiting, which connections no longer do.
-        let weight = size_of::<Member>() + 2 * size_of::<usize>() - size_of::<Notify>();
+        // With the counts of its `Arc`.
+        let weight = size_of::<Member>() + 2 * size_of::<usize>();
         assert!(weight <= 128, "{weight}");
         assert!(size_of::<Known>() <= 64, "{}", size_of::<Known>());
     }
 
-    #[tokio::test]
-    async fn what_it_was_told_first_stands() {
+    #[test]
+    fn what_it_was_told_first_stands() {
         let member = member();
         member.send_away(Goodbye::Replaced);
         member.send_away(Goodbye::Closed {
@@ -274,6 +258,5 @@ mod tests {
             reason: None,
         });
         assert_eq!(member.goodbye(), Some(Goodbye::Replaced));
-        assert_eq!(member.told_to_go().await, Goodbye::Replaced);
     }
 }

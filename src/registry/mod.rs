@@ -353,12 +353,6 @@ impl Registered {
         self.member.goodbye()
     }
 
-    /// Returns when the connection is to end, and why. Cancel-safe; says the same whenever it is
-    /// asked again.
-    pub async fn told_to_go(&self) -> Goodbye {
-        self.member.told_to_go().await
-    }
-
     /// For lists: how many subscriptions run.
     pub fn set_subscriptions(&self, count: usize) {
         self.member.set_subscriptions(count);
