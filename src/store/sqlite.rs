@@ -112,7 +112,12 @@ impl SqliteStore {
         let done = tokio::task::spawn_blocking(move || {
             work(&mut database.lock().expect("no query panics"))
         });
-        Ok(done.await.expect("no query panics")?)
+        match done.await {
+            Ok(done) => Ok(done?),
+            // Only the end of the runtime cancels it, and that ends whoever waits here, too.
+            Err(error) if error.is_cancelled() => std::future::pending().await,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }
 
@@ -170,6 +175,20 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_query_that_the_end_of_the_runtime_cancels_ends_quietly() {
+        let store = SqliteStore::in_memory().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let ended = runtime.handle().clone();
+        drop(runtime);
+        let _inside = ended.enter();
+        let mut query = std::pin::pin!(store.version());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(query.as_mut().poll(&mut context).is_pending());
     }
 
     #[cfg(unix)]
