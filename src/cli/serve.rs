@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -38,8 +37,7 @@ const BUS_PATIENCE: Duration = Duration::from_secs(2);
 /// Serves until it is told to stop by SIGTERM or SIGINT.
 pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Result<()> {
     telemetry::start(&settings.log);
-    let listener = TcpListener::bind(settings.server.listen)
-        .await
+    let listener = listener::bind(settings.server.listen)
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let address = listener.local_addr()?;
     let metrics = Arc::<Metrics>::default();

@@ -1,9 +1,10 @@
 //! One payload to many: who is told, in what order, and by how many hands.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use smallvec::SmallVec;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::outbox::{Envelope, Outbox, Payload, Spelled};
@@ -48,17 +49,27 @@ pub(super) struct Told {
 /// A delivery, and to whom.
 #[derive(Debug)]
 pub(super) struct Dispatch {
-    pub(super) delivery: Arc<Delivery>,
+    pub(super) delivery: Delivery,
     pub(super) shards: SmallVec<[Arc<Shard>; 1]>,
 }
 
+/// A dispatch that several hands carry out: each takes the next shard that nobody has taken.
+#[derive(Debug)]
+struct Carried {
+    dispatch: Dispatch,
+    /// The first shard that nobody has taken.
+    next: AtomicUsize,
+    /// Shards that were not told yet.
+    remaining: AtomicUsize,
+    all_told: Notify,
+}
+
 /// Those who deliver: the hub's own task, and for large operations one more for each further core.
-/// The same shard is always served by the same one, so its members hear everything in order.
 #[derive(Debug)]
 pub(super) struct Hands {
     metrics: Arc<Metrics>,
     own: Scratch,
-    others: Vec<mpsc::Sender<Dispatch>>,
+    others: Vec<mpsc::Sender<Arc<Carried>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -75,8 +86,8 @@ struct Scratch {
 pub(super) const SHARD_MEMBERS: usize = 128;
 /// Deliveries after which a hand lets others run: who connects, who pays.
 const BREATH: usize = 256;
-/// Deliveries that a hand may be behind the hub, before the hub waits for it.
-const UNDER_WAY: usize = 64;
+/// Dispatches that a hand may be late for. They are carried out without it.
+const MISSED: usize = 4;
 
 impl Shard {
     /// Takes a member in, if there is room. Asked under the lock of its operation.
@@ -163,7 +174,7 @@ impl Hands {
         let cores = tokio::runtime::Handle::current().metrics().num_workers();
         let mut tasks = JoinSet::new();
         let others = (1..cores).map(|_| {
-            let (sender, receiver) = mpsc::channel(UNDER_WAY);
+            let (sender, receiver) = mpsc::channel(MISSED);
             tasks.spawn(work(receiver, metrics.clone()));
             sender
         });
@@ -175,53 +186,71 @@ impl Hands {
         }
     }
 
-    /// Delivers, or has it delivered: what is handed over is on its way when this returns, behind all
-    /// that was before.
+    /// Delivers. When this returns, all members were told.
     pub(super) async fn deliver(&mut self, dispatch: Dispatch) {
-        let Dispatch { delivery, shards } = dispatch;
-        let hands = self.others.len() + 1;
-        for (place, other) in self.others.iter().enumerate() {
-            let theirs: SmallVec<_> = shards
-                .iter()
-                .skip(place + 1)
-                .step_by(hands)
-                .cloned()
-                .collect();
-            if theirs.is_empty() {
-                break;
+        let helpers = self
+            .others
+            .len()
+            .min(dispatch.shards.len().saturating_sub(1));
+        if helpers == 0 {
+            for shard in &dispatch.shards {
+                self.own.tell(shard, &dispatch.delivery, &self.metrics);
+                self.own.breathe().await;
             }
-            let delivery = delivery.clone();
-            let dispatch = Dispatch {
-                delivery,
-                shards: theirs,
-            };
-            // It fails when the runtime is going away.
-            let _ = other.send(dispatch).await;
+            return;
         }
-        let own = shards.into_iter().step_by(hands);
-        deliver(own, &delivery, &mut self.own, &self.metrics).await;
+        let carried = Arc::new(Carried {
+            next: AtomicUsize::new(0),
+            remaining: AtomicUsize::new(dispatch.shards.len()),
+            all_told: Notify::new(),
+            dispatch,
+        });
+        for other in &self.others[..helpers] {
+            // One that is late for so many is busy, or gone with the runtime.
+            let _ = other.try_send(carried.clone());
+        }
+        // The task that was woken last has the slot of this thread from which no other takes it: it would
+        // begin when we rest. This one pushes it out, to where an idle thread finds it.
+        tokio::spawn(async {});
+        carried.carry(&mut self.own, &self.metrics).await;
+        while carried.remaining.load(Ordering::Acquire) > 0 {
+            carried.all_told.notified().await;
+        }
     }
 }
 
-async fn work(mut dispatches: mpsc::Receiver<Dispatch>, metrics: Arc<Metrics>) {
+async fn work(mut dispatches: mpsc::Receiver<Arc<Carried>>, metrics: Arc<Metrics>) {
     let mut scratch = Scratch::default();
-    while let Some(Dispatch { delivery, shards }) = dispatches.recv().await {
-        deliver(shards.into_iter(), &delivery, &mut scratch, &metrics).await;
+    while let Some(carried) = dispatches.recv().await {
+        carried.carry(&mut scratch, &metrics).await;
     }
 }
 
-async fn deliver(
-    shards: impl Iterator<Item = Arc<Shard>>,
-    delivery: &Delivery,
-    scratch: &mut Scratch,
-    metrics: &Metrics,
-) {
-    for shard in shards {
-        let delivered = shard.deliver(delivery, scratch);
+impl Carried {
+    /// Tells shards until all are taken.
+    async fn carry(&self, scratch: &mut Scratch, metrics: &Metrics) {
+        let Dispatch { delivery, shards } = &self.dispatch;
+        while let Some(shard) = shards.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            scratch.tell(shard, delivery, metrics);
+            if self.remaining.fetch_sub(1, Ordering::Release) == 1 {
+                self.all_told.notify_one();
+            }
+            scratch.breathe().await;
+        }
+    }
+}
+
+impl Scratch {
+    fn tell(&mut self, shard: &Shard, delivery: &Delivery, metrics: &Metrics) {
+        let delivered = shard.deliver(delivery, self);
         metrics.deliveries.inc_by(delivered as u64);
-        scratch.delivered += delivered;
-        if scratch.delivered >= BREATH {
-            scratch.delivered = 0;
+        self.delivered += delivered;
+    }
+
+    /// Lets others run, if there was much to do.
+    async fn breathe(&mut self) {
+        if self.delivered >= BREATH {
+            self.delivered = 0;
             tokio::task::yield_now().await;
         }
     }

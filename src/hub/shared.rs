@@ -307,10 +307,7 @@ impl Running {
             self.shards.clone()
         };
         Outcome {
-            dispatch: Some(Dispatch {
-                delivery: Arc::new(delivery),
-                shards,
-            }),
+            dispatch: Some(Dispatch { delivery, shards }),
             ended: self.ended,
         }
     }

@@ -4,6 +4,8 @@
 //! its graceful shutdown neither waits for WebSockets nor closes them.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
@@ -28,6 +30,28 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Sockets that may be between accepting and upgrading beyond `limits.connections`: queries, probes,
 /// and upgrades that are refused.
 const SPARE_SOCKETS: usize = 1024;
+
+/// Connections that may wait to be accepted: all clients come back at once when a server is started anew,
+/// and whom the kernel turns away tries again only after a second. The kernel takes less if
+/// `net.core.somaxconn` says so.
+const BACKLOG: u32 = 4096;
+
+/// Listens at an address.
+///
+/// # Errors
+///
+/// The address is not ours, or taken.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of the server before this one may still be closing.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves HTTP/1.1, with upgrades, until the drain begins.
 ///
