@@ -84,6 +84,8 @@ struct Scratch {
 
 /// Members of a shard at most. Delivering to so many takes under a millisecond.
 pub(super) const SHARD_MEMBERS: usize = 128;
+/// Members whose outboxes are fetched from memory together.
+const NEIGHBOURS: usize = 16;
 /// Deliveries after which a hand lets others run: who connects, who pays.
 const BREATH: usize = 256;
 /// Dispatches that a hand may be late for. They are carried out without it.
@@ -133,25 +135,34 @@ impl Shard {
         spelled.clear();
         let mut delivered = 0;
         let mut members = self.members();
-        let members_before = members.iter_mut();
-        for member in members_before.filter(|member| member.since < delivery.sequence) {
-            let known = |told: &Told| told.retained.is_some_and(|number| number <= member.up_to);
-            if delivery.snapshot.is_none() && delivery.told.iter().any(known) {
-                let news = delivery.told.iter().filter(|told| !known(told));
-                let news: SmallVec<[Payload; 4]> = news.map(|told| told.payload.clone()).collect();
-                spelled.clear();
-                if !news.is_empty() {
-                    member.outbox.deliver(&member.envelope, &news, spelled);
+        for neighbours in members.chunks_mut(NEIGHBOURS) {
+            // Each outbox is somewhere else in memory, and none is in the cache: to look at all of them first
+            // has the processor wait for them together.
+            for member in &*neighbours {
+                std::hint::black_box(member.outbox.touch());
+            }
+            let behind = neighbours.iter_mut();
+            for member in behind.filter(|member| member.since < delivery.sequence) {
+                let known =
+                    |told: &Told| told.retained.is_some_and(|number| number <= member.up_to);
+                if delivery.snapshot.is_none() && delivery.told.iter().any(known) {
+                    let news = delivery.told.iter().filter(|told| !known(told));
+                    let news: SmallVec<[Payload; 4]> =
+                        news.map(|told| told.payload.clone()).collect();
                     spelled.clear();
+                    if !news.is_empty() {
+                        member.outbox.deliver(&member.envelope, &news, spelled);
+                        spelled.clear();
+                    }
+                    delivered += news.len();
+                    continue;
                 }
-                delivered += news.len();
-                continue;
+                if let Some(up_to) = delivery.snapshot {
+                    member.up_to = up_to;
+                }
+                member.outbox.deliver(&member.envelope, payloads, spelled);
+                delivered += payloads.len();
             }
-            if let Some(up_to) = delivery.snapshot {
-                member.up_to = up_to;
-            }
-            member.outbox.deliver(&member.envelope, payloads, spelled);
-            delivered += payloads.len();
         }
         if delivery.completes {
             for member in std::mem::take(&mut *members) {

@@ -208,6 +208,11 @@ impl Outbox {
         self.wake_if_pending(pending);
     }
 
+    /// Looks at what [`deliver`](Self::deliver) looks at first, for it to be in the cache then.
+    pub(super) fn touch(&self) -> bool {
+        self.stream.is_some() && self.pending.is_poisoned()
+    }
+
     /// Says that a subscription has ended, behind all that pends for it.
     pub fn complete(&self, envelope: &Envelope) {
         let Envelope { words, id, .. } = envelope;

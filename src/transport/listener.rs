@@ -49,6 +49,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     // Connections of the server before this one may still be closing.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
+    // Small messages should not wait for one another.
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -85,7 +87,8 @@ pub async fn serve(
         let Ok(permit) = sockets.clone().try_acquire_owned() else {
             continue;
         };
-        // Small messages should not wait for one another.
+        // Linux has it from the socket that listens.
+        #[cfg(not(target_os = "linux"))]
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let service = service_fn(move |request| answer(router.clone(), request, peer));

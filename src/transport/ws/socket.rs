@@ -1,12 +1,13 @@
 //! A WebSocket as connections see it: messages in, bytes out, and what can go wrong.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::close::Close;
 use crate::hub::Outbox;
@@ -66,9 +67,23 @@ impl Line for Direct {
         };
         loop {
             ready!(stream.poll_read_ready(context))?;
-            match stream.try_read(into) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read),
+            // A read that leaves room has read all there is, so the next waits without asking once more: tokio
+            // waits where it is told that this would block. (Its own `poll_read`, which knows, wants `&mut`.)
+            let mut read = None;
+            let tried = stream.try_io(Interest::READABLE, || {
+                let bytes = (&*SockRef::from(stream)).read(into)?;
+                read = Some(bytes);
+                let is_all = 0 < bytes && bytes < into.len();
+                if is_all {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
+            });
+            match (read, tried) {
+                (Some(read), _) => return Poll::Ready(Ok(read)),
+                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (None, tried) => return Poll::Ready(tried.map(|()| 0)),
             }
         }
     }
