@@ -14,7 +14,7 @@ use crate::auth::{Authenticator, KeyRing, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::config::Settings;
 use crate::demo::{Demo, DemoInvoice, DemoIssuer};
-use crate::drain::Drain;
+use crate::drain::{Drain, StopSignals};
 use crate::graphql::{Graphql, RequestLimits, Sources};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -36,6 +36,8 @@ const BUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until it is told to stop by SIGTERM or SIGINT.
 pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Result<()> {
+    // Before it is said that this listens: whoever reads that may stop it.
+    let mut signals = StopSignals::take_over()?;
     telemetry::start(&settings.log);
     let listener = listener::bind(settings.server.listen)
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
@@ -115,12 +117,14 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
     tracing::info!(%address, path = settings.server.path, "listening");
 
     tokio::select! {
-        signal = drain.on_signal() => signal?,
+        () = drain.on_signal(&mut signals) => {}
         // Nobody would be told anything any more, and nobody would notice.
         ended = &mut hub_runs => anyhow::bail!("the hub has ended: {ended:?}"),
     }
     accepting.await?;
-    drain.finish(settings.server.shutdown_grace).await;
+    drain
+        .finish(settings.server.shutdown_grace, &mut signals)
+        .await;
     all_gone.cancel();
     hub_runs.await?;
     background.close();

@@ -51,6 +51,16 @@ async fn at_sigint_clients_are_sent_elsewhere_and_the_process_ends_well() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_only_just_said_that_it_listens_can_be_stopped() {
+    let mut server = Tidings::start().await;
+    for _ in 0..10 {
+        server.signal("TERM");
+        assert_eq!(server.exit_code().await, Some(0));
+        server.start_again().await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_answer_keeps_nobody_from_stopping() {
     let mut server = Tidings::start_with(&[("TIDINGS_SERVER__SHUTDOWN_GRACE", "500ms")]).await;
     let mut dead = Client::narrow(server.address()).await;

@@ -102,6 +102,11 @@ impl Tidings {
     pub(crate) async fn restart(&mut self) {
         self.signal("TERM");
         assert_eq!(self.exit_code().await, Some(0));
+        self.start_again().await;
+    }
+
+    /// Starts one that has ended again, at the same address.
+    pub(crate) async fn start_again(&mut self) {
         let mut settings = self.environment.iter_mut();
         let listen = settings.find(|(name, _)| name == "TIDINGS_SERVER__LISTEN");
         listen.expect("it is always set").1 = self.address.to_string();
