@@ -28,6 +28,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::metrics::{AuthenticationLabel, Metrics};
 
@@ -90,8 +91,12 @@ impl Authenticator {
     /// Who this is. Awaits nothing once keys are loaded and no issuer has to be asked, and no longer
     /// than `auth.timeout` otherwise. Cancel-safe.
     ///
-    /// Of a token and a key the token counts, as at Blink.
-    pub async fn authenticate(&self, credentials: &Credentials) -> Result<Session, AuthError> {
+    /// Of a token and a key the token counts, as at Blink. What is logged of it names the connection.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        connection: Option<Uuid>,
+    ) -> Result<Session, AuthError> {
         let result = match (
             given(&credentials.authorization),
             given(&credentials.api_key),
@@ -103,6 +108,7 @@ impl Authenticator {
         // One line a connection; of newer tokens, which may come any number of times, there is none.
         if let Err(error) = &result {
             tracing::info!(
+                id = connection.map(|id| tracing::field::display(id.simple())),
                 reason = error.name(),
                 "credentials are not accepted: {error}"
             );
@@ -227,7 +233,6 @@ fn given(credential: &Option<SecretString>) -> Option<&str> {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use uuid::Uuid;
 
     fn config() -> AuthConfig {
         AuthConfig {
@@ -281,7 +286,9 @@ mod tests {
             let tokens = Tokens::default();
             let authenticator =
                 Authenticator::new(config, self.ring.clone(), tokens, Arc::default());
-            let answer = authenticator.authenticate(&credentials).now_or_never();
+            let answer = authenticator
+                .authenticate(&credentials, None)
+                .now_or_never();
             answer.expect("nothing is awaited once the ring is loaded")
         }
     }
@@ -377,7 +384,7 @@ mod tests {
             api_key: Some(door.key.clone()),
             authorization: None,
         };
-        let answer = authenticator.authenticate(&credentials).await;
+        let answer = authenticator.authenticate(&credentials, None).await;
         assert_eq!(identity(answer), Err(AuthError::Unavailable(Away::Keys)));
 
         let load = async {
@@ -385,7 +392,7 @@ mod tests {
             let records = [door.record.clone()];
             authenticator.ring.replace(records, Timestamp::now());
         };
-        let (answer, ()) = tokio::join!(authenticator.authenticate(&credentials), load);
+        let (answer, ()) = tokio::join!(authenticator.authenticate(&credentials, None), load);
         assert!(answer.is_ok());
     }
 

@@ -184,7 +184,8 @@ impl Link {
         // Noted before the attempt: the caller may be cancelled in the middle of it.
         dialing.not_before = Instant::now() + dialing.backoff.next_pause();
         "connecting took too long".clone_into(&mut dialing.failure);
-        match self.dial().await {
+        // Boxed: it is rare, and whoever has a command carried out has room for all of this.
+        match Box::pin(self.dial()).await {
             Ok((connection, driver)) => {
                 debug!(redis = %self.address, "the command connection to redis is open");
                 dialing.backoff.reset();

@@ -1,8 +1,9 @@
 //! Taking names: counted, and in one order, over all of the fleet.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use redis::{Pipeline, cmd};
+use sha1::{Digest, Sha1};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -29,6 +30,11 @@ pub(super) struct Claim<'a> {
 /// Names claimed in one go, when the fleet has forgotten them.
 const CLAIMS: usize = 100;
 const CLAIM: &str = include_str!("claim.lua");
+/// What Redis calls the script: a connection sends no more of it than that.
+static CLAIM_DIGEST: LazyLock<String> = LazyLock::new(|| {
+    let digest = Sha1::digest(CLAIM);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+});
 
 impl Presence {
     /// Counts a newcomer in all of the fleet, and gives it its name, if it has one: its turn, unless
@@ -45,22 +51,32 @@ impl Presence {
                 _ => return Err(Unavailable::Away("it was away at the start".to_owned())),
             }
             let (user, key) = (claim.who.user, claim.who.key);
-            let mut words = cmd("EVAL");
-            words
-                .arg(CLAIM)
-                .arg(0)
-                .arg(self.node.to_string())
-                .arg(millis(self.lease));
-            words.arg(user.map_or_else(String::new, |user| Fact::User(user).field()));
-            words.arg(claim.of_user).arg(claim.limits.per_user);
-            words.arg(key.map_or_else(String::new, |key| Fact::Key(key).field()));
-            words.arg(claim.of_key).arg(claim.limits.per_key);
-            words
-                .arg(claim.name.map(Name::field).unwrap_or_default())
-                .arg(claim.id.to_string())
-                .arg("");
-            words.arg(KEPT).arg(KEPT_MS);
-            let (verdict, turn): (String, Turn) = self.link().run(&words).await?;
+            let words = |command, script: &str| {
+                let mut words = cmd(command);
+                words
+                    .arg(script)
+                    .arg(0)
+                    .arg(self.node.to_string())
+                    .arg(millis(self.lease));
+                words.arg(user.map_or_else(String::new, |user| Fact::User(user).field()));
+                words.arg(claim.of_user).arg(claim.limits.per_user);
+                words.arg(key.map_or_else(String::new, |key| Fact::Key(key).field()));
+                words.arg(claim.of_key).arg(claim.limits.per_key);
+                words
+                    .arg(claim.name.map(Name::field).unwrap_or_default())
+                    .arg(claim.id.to_string())
+                    .arg("");
+                words.arg(KEPT).arg(KEPT_MS);
+                words
+            };
+            let known = self.link().run(&words("EVALSHA", &CLAIM_DIGEST)).await;
+            let (verdict, turn): (String, Turn) = match known {
+                // Redis has been started anew, or was never told. With the text it keeps it.
+                Err(Unavailable::Refused(error)) if error.code() == Some("NOSCRIPT") => {
+                    self.link().run(&words("EVAL", CLAIM)).await?
+                }
+                known => known?,
+            };
             Ok(match verdict.as_str() {
                 "user" => Err(TooMany::User),
                 "key" => Err(TooMany::Key),

@@ -187,8 +187,8 @@ impl Registry {
                 per_user: unless(replaced.of_the_same_user, self.limits.per_user),
                 per_key: unless(replaced.of_the_same_key, self.limits.per_key),
             };
-            self.claim(presence, name.as_ref(), &registered, who, limits)
-                .await?;
+            // Boxed: whoever lets a client in would have room for it several times over.
+            Box::pin(self.claim(presence, name.as_ref(), &registered, who, limits)).await?;
         }
         Ok(registered)
     }
@@ -222,7 +222,7 @@ impl Registry {
                 }
             }
             Err(unavailable) => {
-                tracing::debug!(error = %unavailable, "connections are counted on this node alone");
+                tracing::debug!(id = %registered.member.id.simple(), error = %unavailable, "connections are counted on this node alone");
                 if let Some(name) = name {
                     members.tell_later(name.clone());
                 }

@@ -191,7 +191,11 @@ mod tests {
                     api_key: Some(key.reveal(&KeyPrefix::parse("blink").unwrap())),
                     authorization: None,
                 };
-                let session = self.authenticator.authenticate(&credentials).await.unwrap();
+                let session = self
+                    .authenticator
+                    .authenticate(&credentials, None)
+                    .await
+                    .unwrap();
                 if session.identity != Identity::ANONYMOUS {
                     return session;
                 }

@@ -85,7 +85,7 @@ pub async fn authenticate(
         api_key: credential("x-api-key"),
         authorization: credential("authorization"),
     };
-    match authenticator.authenticate(&credentials).await {
+    match authenticator.authenticate(&credentials, None).await {
         Ok(session) => Ok(session),
         Err(AuthError::Forbidden(_)) => {
             let mut refused = refusal(StatusCode::UNAUTHORIZED, "Unauthorized");

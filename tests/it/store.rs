@@ -60,7 +60,7 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
     };
 
     let impatient = Authenticator::new(config(1), ring.clone(), Tokens::default(), Arc::default());
-    let refused = impatient.authenticate(&credentials()).await.err();
+    let refused = impatient.authenticate(&credentials(), None).await.err();
     assert_eq!(refused, Some(AuthError::Unavailable(Away::Keys)));
 
     redis.restart().await;
@@ -72,7 +72,7 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
     let patient = Authenticator::new(config(60_000), ring, Tokens::default(), Arc::default());
     // The first load may have been a moment before the key was added.
     let session = loop {
-        if let Ok(session) = patient.authenticate(&credentials()).await {
+        if let Ok(session) = patient.authenticate(&credentials(), None).await {
             break session;
         }
         tokio::task::yield_now().await;
@@ -80,7 +80,7 @@ async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there()
 
     redis.kill();
     while store.version().await.is_ok() {}
-    assert!(patient.authenticate(&credentials()).await.is_ok());
+    assert!(patient.authenticate(&credentials(), None).await.is_ok());
     let end = session.credential.end(Timestamp::now());
     assert_eq!(end, None, "it goes on");
 }

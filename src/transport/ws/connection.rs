@@ -10,7 +10,6 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tracing::Instrument;
 use uuid::Uuid;
 
 use super::Place;
@@ -138,15 +137,11 @@ impl<L: Line> Connection<L> {
 
     /// Lets the client in, or says why not.
     pub(super) async fn open(mut self) -> Opened<L> {
-        // What is said of a client before it is known says which it is. Not for longer: a span is not
-        // for free, and most connections have nothing to say.
-        let id = self.client.id.simple();
-        let span = tracing::info_span!("connection", %id, key = tracing::field::Empty);
         let Admitted {
             session,
             registered,
             ack,
-        } = match self.handshake().instrument(span).await {
+        } = match self.handshake().await {
             Ok(admitted) => admitted,
             Err(close) => return Err(Box::new((self, close))),
         };

@@ -97,14 +97,14 @@ async fn admit(
     outbox: Arc<Outbox>,
     init: Init,
 ) -> Result<Admitted, Close> {
-    let session = server.authenticator.authenticate(&init.credentials).await;
+    let authenticator = &server.authenticator;
+    let session = authenticator
+        .authenticate(&init.credentials, Some(client.id))
+        .await;
     let session = session.map_err(|error| match error {
         AuthError::Forbidden(_) => Close::Forbidden,
         AuthError::Unavailable(_) => Close::Unavailable,
     })?;
-    if let Some(key) = session.credential.key_id() {
-        tracing::Span::current().record("key", tracing::field::display(key));
-    }
     let newcomer = Newcomer {
         id: client.id,
         connection_id: connection_id(init.connection_id, session.identity.user().is_some())

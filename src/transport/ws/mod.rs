@@ -168,12 +168,21 @@ mod tests {
     use super::socket::Direct;
     use super::*;
 
+    fn future_size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
     /// What one connection that waits costs, beside its outbox and what the registry and the hub know
     /// of it. There may be a million of them.
     #[test]
     fn the_task_of_a_connection_is_small() {
         let task = size_of_val(&live::<Direct>(async { None }));
         let open = size_of::<Open<Direct>>();
+        let opening = future_size(Connection::<Direct>::open);
+        assert!(
+            opening <= 2560,
+            "{opening} bytes, which are moved when a client comes"
+        );
         assert!(open <= 384, "{open} bytes");
         assert!(task <= 320, "{task} bytes");
     }
