@@ -53,6 +53,8 @@ pub mod event;
 
 pub mod metrics;
 
+pub mod tls;
+
 pub mod redis_link;
 
 pub mod bus;

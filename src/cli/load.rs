@@ -46,6 +46,10 @@ pub(super) struct Arguments {
     /// A header of the upgrade; may be given more than once
     #[arg(long = "header", value_name = "NAME: VALUE", help_heading = "Clients")]
     headers: Vec<String>,
+    /// The authorities, in PEM, that may have signed the certificate of a wss server. Without it the
+    /// public ones
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    ca_file: Option<PathBuf>,
     /// API keys or tokens for {key}, one a line; connections have them in turn
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
     keys: Option<PathBuf>,
@@ -175,6 +179,7 @@ impl Arguments {
             &self.headers,
             plan.connections,
             self.source_addresses.map(|count| count as usize),
+            self.ca_file.as_deref(),
         );
         let publisher = self
             .publish

@@ -14,7 +14,8 @@ pub(super) struct Batch {
     /// Of the last event: they are numbered without a gap, for as long as the hub runs.
     number: u64,
     told: Vec<(Arc<Shared>, Events)>,
-    /// Where in `told` an operation is: by its address, which nobody else has while it is there.
+    /// Where in `told` an operation is: by its address, which nobody else has while it is there. Known
+    /// from the second event on: the first tells each operation once.
     places: HashMap<usize, usize>,
     /// Operations that are to be told the present state.
     stale: Vec<Arc<Shared>>,
@@ -32,6 +33,11 @@ impl Batch {
     pub(super) fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.events += 1;
+        if self.events == 2 {
+            let told = self.told.iter().enumerate();
+            let places = told.map(|(at, (shared, _))| (address(shared), at));
+            self.places.extend(places);
+        }
         self.number
     }
 
@@ -43,10 +49,10 @@ impl Batch {
     /// An event is to be told to an operation, behind those that are.
     pub(super) fn add(&mut self, shared: Arc<Shared>, number: u64, event: &Arc<Event>) {
         let at = self.told.len();
-        let place = *self
-            .places
-            .entry(Arc::as_ptr(&shared) as usize)
-            .or_insert(at);
+        let place = match self.events {
+            ..2 => at,
+            _ => *self.places.entry(address(&shared)).or_insert(at),
+        };
         if place == at {
             self.told.push((shared, Events::new()));
         }
@@ -69,4 +75,8 @@ impl Batch {
     pub(super) fn drain_stale(&mut self) -> impl Iterator<Item = Arc<Shared>> + use<'_> {
         self.stale.drain(..)
     }
+}
+
+fn address(shared: &Arc<Shared>) -> usize {
+    Arc::as_ptr(shared) as usize
 }

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -16,6 +16,7 @@ use tokio_util::either::Either;
 use url::Url;
 
 use super::envelope::SUBPROTOCOL;
+use crate::tls::{self, BadTls, Trust};
 use crate::websocket::accept_key;
 
 /// A server, and how to get there. Its name is looked up once.
@@ -43,7 +44,7 @@ pub enum BadTarget {
     #[error("--header {0}: expected NAME: VALUE, and none of the upgrade's own")]
     Header(String),
     #[error("TLS: {0}")]
-    Tls(#[source] rustls::Error),
+    Tls(#[source] BadTls),
 }
 
 /// Why a connection could not be opened.
@@ -70,12 +71,14 @@ const SOURCES: usize = 60_000;
 
 impl Target {
     /// Looks up the server of a URL. `sources`: from how many addresses of 127.0.0.0/8 connections
-    /// come; without it as many as so many connections need.
+    /// come; without it as many as so many connections need. `ca_file`: who may have signed the
+    /// certificate of a `wss` server, if no public authority.
     pub async fn find(
         url: &Url,
         headers: &[String],
         connections: usize,
         sources: Option<usize>,
+        ca_file: Option<&Path>,
     ) -> Result<Self, BadTarget> {
         let bad = || BadTarget::Url(url.to_string());
         let secure = match url.scheme() {
@@ -100,7 +103,7 @@ impl Target {
         };
         Ok(Target {
             address,
-            tls: secure.then(|| secured(bare)).transpose()?,
+            tls: secure.then(|| secured(bare, ca_file)).transpose()?,
             request: request(url, host, headers)?,
             sources,
         })
@@ -214,18 +217,13 @@ fn check(head: &[u8], accept: &str) -> Result<(), NotOpened> {
     }
 }
 
-/// The provider is named here, not looked up: it does not matter what the process has installed.
-fn secured(host: &str) -> Result<(TlsConnector, ServerName<'static>), BadTarget> {
+fn secured(
+    host: &str,
+    ca_file: Option<&Path>,
+) -> Result<(TlsConnector, ServerName<'static>), BadTarget> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| BadTarget::Url(format!("wss://{host}")))?;
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(BadTarget::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls::client(Trust::in_file(ca_file)).map_err(BadTarget::Tls)?;
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 

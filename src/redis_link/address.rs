@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use url::Url;
+
+use crate::tls::{self, BadTls, Trust};
 
 /// The address of a Redis, and what it must be told there. Prints without its password.
 #[derive(Clone)]
@@ -38,10 +38,8 @@ pub enum BadAddress {
     Fragment,
     #[error("the URL of redis: {0}")]
     Redis(#[source] redis::RedisError),
-    #[error("the certificates of the authority of redis: {0}")]
-    Authority(#[source] pem::Error),
-    #[error("TLS: {0}")]
-    Tls(#[source] rustls::Error),
+    #[error("TLS to redis: {0}")]
+    Tls(#[source] BadTls),
 }
 
 impl RedisAddress {
@@ -109,30 +107,12 @@ impl fmt::Debug for RedisAddress {
     }
 }
 
-/// The provider is named here, not looked up: it does not matter what the process has installed.
 fn secured(
     host: &str,
     ca_file: Option<&Path>,
 ) -> Result<(TlsConnector, ServerName<'static>), BadAddress> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| BadAddress::Host)?;
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(BadAddress::Authority)?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(BadAddress::Authority)?;
-                roots.add(certificate).map_err(BadAddress::Tls)?;
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(BadAddress::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls::client(Trust::in_file(ca_file)).map_err(BadAddress::Tls)?;
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 

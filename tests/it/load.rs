@@ -3,9 +3,11 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis_server::RedisServer;
 use crate::tidings::Tidings;
+use crate::token_issuer::{key_path, tls_of_localhost};
 
 /// How a run ended.
 pub(crate) struct Ended {
@@ -114,6 +116,34 @@ async fn prices_reach_everybody_once_and_in_order() {
     );
     server.until_metric("tidings_connections", 0.0).await;
     is_a_page_of_its_own(&ended.file("report.html"));
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_is_reached_if_its_authority_is_trusted() {
+    let (server, _, http) = over_http().await;
+    let (proxy, behind) = (tls_of_localhost(), server.address());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let proxy = proxy.clone();
+            tokio::spawn(async move {
+                let mut outside = proxy.accept(socket).await?;
+                let mut inside = TcpStream::connect(behind).await?;
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+    let url = format!("wss://localhost:{port}/graphql");
+    let mut arguments = preset("price", &url, &http);
+    arguments.extend(["-n", "5"]);
+    let stranger = load(&arguments, &[]).await;
+    stranger.failed("5 connections were refused");
+    let authority = key_path("ca.crt.pem");
+    arguments.extend(["--ca-file", authority.to_str().unwrap()]);
+    let report = load(&arguments, &[]).await.good();
+    let received = &report["deliveries"]["received"];
+    assert_eq!(*received, published(&report) * 5, "{report:#}");
 }
 
 #[tokio::test]

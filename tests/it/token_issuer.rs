@@ -28,6 +28,20 @@ pub(crate) struct TokenIssuer {
     server: JoinHandle<()>,
 }
 
+/// TLS as `localhost`, with a certificate that is signed by `ca.crt.pem`.
+pub(crate) fn tls_of_localhost() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_file(key_path("localhost.crt.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(key_path("localhost.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config).into()
+}
+
 /// What it says to whoever asks for its keys.
 #[derive(Clone)]
 pub(crate) struct Answer {
@@ -48,16 +62,7 @@ impl TokenIssuer {
 
     /// Starts one with TLS, whose certificate is signed by `ca.crt.pem`.
     pub(crate) async fn start_tls() -> Self {
-        let certificate = CertificateDer::from_pem_file(key_path("localhost.crt.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(key_path("localhost.pem")).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        Self::start_with(Some(Arc::new(config).into())).await
+        Self::start_with(Some(tls_of_localhost())).await
     }
 
     async fn start_with(tls: Option<TlsAcceptor>) -> Self {

@@ -1,15 +1,11 @@
 //! Keys that an issuer publishes at a URL: fetched once for the whole process, and kept fresh.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use reqwest::header::{CACHE_CONTROL, HeaderMap};
 use reqwest::redirect;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +14,7 @@ use url::Url;
 use super::config::JwtConfig;
 use super::key::{BadKey, JwksFrom, Key, jwks};
 use crate::redis_link::Backoff;
+use crate::tls::{self, BadTls, Trust};
 
 /// The keys at one URL. One task fetches them ([`JwksUrl::keep_fresh`]); all others read what it
 /// has found, and at most ask it to hurry.
@@ -84,12 +81,8 @@ pub(super) enum Known {
 /// Why keys cannot be fetched at all.
 #[derive(Debug, thiserror::Error)]
 pub enum BadClient {
-    #[error("{file}: {cause}")]
-    Authority { file: String, cause: pem::Error },
-    #[error("{file}: {cause}")]
-    Certificate { file: String, cause: rustls::Error },
-    #[error("TLS: {0}")]
-    Tls(rustls::Error),
+    #[error("{0}")]
+    Tls(BadTls),
     #[error("the HTTP client: {0}")]
     Http(reqwest::Error),
 }
@@ -265,19 +258,9 @@ impl JwksUrl {
     }
 }
 
-/// The provider and the roots are named here: a small container has no certificates of its own.
 fn client(url: &Url, config: &JwtConfig) -> Result<reqwest::Client, BadClient> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(file) = &config.ca_file {
-        add_authority(&mut roots, file)?;
-    }
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(BadClient::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let trust = config.ca_file.as_deref().map(Trust::PublicAnd);
+    let tls = tls::client(trust.unwrap_or(Trust::Public)).map_err(BadClient::Tls)?;
     let mut client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         // What a URL leads to is what the operator has written, and nothing else.
@@ -288,24 +271,6 @@ fn client(url: &Url, config: &JwtConfig) -> Result<reqwest::Client, BadClient> {
         client = client.no_proxy();
     }
     client.build().map_err(BadClient::Http)
-}
-
-fn add_authority(roots: &mut RootCertStore, file: &Path) -> Result<(), BadClient> {
-    let named = || file.display().to_string();
-    let authority = |cause| BadClient::Authority {
-        file: named(),
-        cause,
-    };
-    for certificate in CertificateDer::pem_file_iter(file).map_err(authority)? {
-        let certificate = certificate.map_err(authority)?;
-        roots
-            .add(certificate)
-            .map_err(|cause| BadClient::Certificate {
-                file: named(),
-                cause,
-            })?;
-    }
-    Ok(())
 }
 
 /// `max-age` of `Cache-Control`; nothing at all for what must not be kept.
