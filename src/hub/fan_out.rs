@@ -127,11 +127,8 @@ impl Shard {
         let Scratch {
             spelled, payloads, ..
         } = scratch;
-        let all = |payloads: &mut Vec<Payload>| {
-            payloads.clear();
-            payloads.extend(delivery.told.iter().map(|told| told.payload.clone()));
-        };
-        all(payloads);
+        payloads.clear();
+        payloads.extend(delivery.told.iter().map(|told| told.payload.clone()));
         spelled.clear();
         let mut delivered = 0;
         let mut members = self.members();
@@ -242,11 +239,22 @@ impl Carried {
     async fn carry(&self, scratch: &mut Scratch, metrics: &Metrics) {
         let Dispatch { delivery, shards } = &self.dispatch;
         while let Some(shard) = shards.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let taken = Taken(self);
             scratch.tell(shard, delivery, metrics);
-            if self.remaining.fetch_sub(1, Ordering::Release) == 1 {
-                self.all_told.notify_one();
-            }
+            drop(taken);
             scratch.breathe().await;
+        }
+    }
+}
+
+/// A shard that somebody has taken. Counted when this is dropped, so that the hub does not wait for ever
+/// for a hand that has panicked.
+struct Taken<'a>(&'a Carried);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.0.remaining.fetch_sub(1, Ordering::Release) == 1 {
+            self.0.all_told.notify_one();
         }
     }
 }

@@ -134,3 +134,19 @@ async fn answer(
     response.extensions_mut().extend(spelling);
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_accepted_sends_small_messages_at_once() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = tokio::net::TcpStream::connect(address);
+        let (client, accepted) = tokio::join!(connecting, listener.accept());
+        assert!(accepted.unwrap().0.nodelay().unwrap());
+        assert!(!client.unwrap().nodelay().unwrap(), "nobody asked for it");
+    }
+}
