@@ -104,26 +104,25 @@ impl<L: Line> Connection<L> {
         }
         self.forget_ended(&mut life.subscriptions);
         let now = Instant::now();
-        let mut next = life.heartbeat.due_at();
         match self.outbox.state() {
             State::Overflowed => return Err(Close::TooSlow),
             State::Pending { since } if since + limits.write_timeout <= now => {
                 return Err(Close::TooSlow);
             }
-            State::Pending { since } => next = next.min(since + limits.write_timeout),
-            State::Clear => {}
+            State::Pending { .. } | State::Clear => {}
         }
         match life.heartbeat.due(now) {
             Some(Beat::Silence) => return Err(Close::Unresponsive),
             Some(Beat::Ping) => {
                 self.outbox.say(|out| push_frame(out, Opcode::Ping, &[]));
                 life.heartbeat.pinged(limits.pong_timeout);
-                next = life.heartbeat.due_at();
-                if let State::Pending { since } = self.outbox.state() {
-                    next = next.min(since + limits.write_timeout);
-                }
             }
             None => {}
+        }
+        let mut next = life.heartbeat.due_at();
+        // The ping, too, may not have been taken.
+        if let State::Pending { since } = self.outbox.state() {
+            next = next.min(since + limits.write_timeout);
         }
         if let Some(in_time) = ends_in(&life.session.credential) {
             next = next.min(now + in_time);
