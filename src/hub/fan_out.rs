@@ -140,25 +140,7 @@ impl Shard {
             }
             let behind = neighbours.iter_mut();
             for member in behind.filter(|member| member.since < delivery.sequence) {
-                let known =
-                    |told: &Told| told.retained.is_some_and(|number| number <= member.up_to);
-                if delivery.snapshot.is_none() && delivery.told.iter().any(known) {
-                    let news = delivery.told.iter().filter(|told| !known(told));
-                    let news: SmallVec<[Payload; 4]> =
-                        news.map(|told| told.payload.clone()).collect();
-                    spelled.clear();
-                    if !news.is_empty() {
-                        member.outbox.deliver(&member.envelope, &news, spelled);
-                        spelled.clear();
-                    }
-                    delivered += news.len();
-                    continue;
-                }
-                if let Some(up_to) = delivery.snapshot {
-                    member.up_to = up_to;
-                }
-                member.outbox.deliver(&member.envelope, payloads, spelled);
-                delivered += payloads.len();
+                delivered += member.tell(delivery, payloads, spelled);
             }
         }
         if delivery.completes {
@@ -173,6 +155,28 @@ impl Shard {
         self.0
             .lock()
             .expect("nothing panics while it holds a shard")
+    }
+}
+
+impl Member {
+    /// Tells it what it does not know yet: all `payloads` of the delivery, or some. Says how many.
+    fn tell(&mut self, delivery: &Delivery, payloads: &[Payload], spelled: &mut Spelled) -> usize {
+        let known = |told: &Told| told.retained.is_some_and(|number| number <= self.up_to);
+        if delivery.snapshot.is_none() && delivery.told.iter().any(known) {
+            let news = delivery.told.iter().filter(|told| !known(told));
+            let news: SmallVec<[Payload; 4]> = news.map(|told| told.payload.clone()).collect();
+            if !news.is_empty() {
+                // What is spelled is what the others are told.
+                self.outbox
+                    .deliver(&self.envelope, &news, &mut Spelled::default());
+            }
+            return news.len();
+        }
+        if let Some(up_to) = delivery.snapshot {
+            self.up_to = up_to;
+        }
+        self.outbox.deliver(&self.envelope, payloads, spelled);
+        payloads.len()
     }
 }
 

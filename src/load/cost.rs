@@ -69,18 +69,19 @@ impl Server {
         let (connecting_cpu, cpu) = (used(before, connected), used(connected, performed));
         let grown = connected.resident.zip(before.resident);
         let grown = grown.map(|(after, before)| after as f64 - before as f64);
+        let subscribed = tally.subscribed.first.count();
         Server {
             cpu,
             micros_per_delivery: each(cpu, tally.deliveries),
             connecting_cpu,
-            micros_per_connection: each(connecting_cpu, tally.subscribed),
+            micros_per_connection: each(connecting_cpu, subscribed),
             resident_bytes_before: before.resident,
             resident_bytes_connected: connected.resident,
             resident_bytes_peak: measured.peak_bytes,
             resident_bytes_per_connection: grown
                 // A server that had room left over from before did not grow: that says nothing.
-                .filter(|grown| tally.subscribed > 0 && *grown > 0.0)
-                .map(|grown| grown / tally.subscribed as f64),
+                .filter(|grown| subscribed > 0 && *grown > 0.0)
+                .map(|grown| grown / subscribed as f64),
         }
     }
 }

@@ -286,12 +286,12 @@ impl Director {
 
 impl Standing {
     fn add(&mut self, tally: &Tally) {
-        self.subscribed += tally.subscribed;
-        self.firsts += tally.firsts;
+        self.subscribed += tally.subscribed.first.count();
+        self.firsts += tally.firsts.first.count();
         self.refused += tally.refused;
         self.lost += tally.lost;
         self.slow += tally.slow;
-        self.returned += tally.subscribed_again;
+        self.returned += tally.subscribed.again.count();
         self.deliveries += tally.deliveries;
         self.missing += tally.missing;
         self.bad += tally.duplicated + tally.out_of_order + tally.foreign;
@@ -305,7 +305,10 @@ async fn is_told(scout: &Crowd) -> bool {
     while Instant::now() < ended {
         let (is_told, is_gone) = {
             let tally = scout.tally(0);
-            (tally.firsts > 0, tally.refused + tally.lost > 0)
+            (
+                tally.firsts.first.count() > 0,
+                tally.refused + tally.lost > 0,
+            )
         };
         if is_told || is_gone {
             return is_told;

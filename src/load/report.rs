@@ -272,16 +272,17 @@ impl Connections {
         let took = ended.map_or(Duration::ZERO, |(last, began)| {
             last.saturating_duration_since(began)
         });
+        let (to_subscribe, to_first) = (&tally.subscribed.first, &tally.firsts.first);
         Connections {
             asked: plan.connections as u64,
-            subscribed: tally.subscribed,
+            subscribed: to_subscribe.count(),
             refused: tally.refused,
             lost: tally.lost,
             seconds: took.as_secs_f64(),
-            per_second: per_second(tally.subscribed, took),
-            to_subscribe: Quantiles::of(&tally.to_subscribe),
-            first_results: tally.firsts,
-            to_first_result: Quantiles::of(&tally.to_first),
+            per_second: per_second(to_subscribe.count(), took),
+            to_subscribe: Quantiles::of(to_subscribe),
+            first_results: to_first.count(),
+            to_first_result: Quantiles::of(to_first),
         }
     }
 }
@@ -318,10 +319,10 @@ impl Returns {
     fn new(plan: &Plan, tally: &Tally, measured: &Measured) -> Option<Self> {
         matches!(plan.scenario, Scenario::Storm(_) | Scenario::Churn(_)).then(|| Returns {
             told_to: measured.dropped,
-            subscribed: tally.subscribed_again,
-            first_results: tally.firsts_again,
-            to_subscribe: Quantiles::of(&tally.back),
-            to_first_result: Quantiles::of(&tally.back_first),
+            subscribed: tally.subscribed.again.count(),
+            first_results: tally.firsts.again.count(),
+            to_subscribe: Quantiles::of(&tally.subscribed.again),
+            to_first_result: Quantiles::of(&tally.firsts.again),
         })
     }
 }

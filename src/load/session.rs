@@ -104,16 +104,9 @@ impl Session {
     pub(super) fn subscribed(&mut self, now: Instant, tally: &mut Tally) {
         self.phase = Phase::Subscribed(now);
         let took = now.saturating_duration_since(self.since);
-        match self.is_back {
-            false => {
-                tally.subscribed += 1;
-                tally.last_subscribed = Some(now);
-                tally.to_subscribe.record(took);
-            }
-            true => {
-                tally.subscribed_again += 1;
-                tally.back.record(took);
-            }
+        tally.subscribed.record(took, self.is_back);
+        if !self.is_back {
+            tally.last_subscribed = Some(now);
         }
     }
 
@@ -231,17 +224,7 @@ impl Session {
             return false;
         }
         let took = now.saturating_duration_since(self.since);
-        match self.is_back {
-            false => {
-                tally.firsts += 1;
-                tally.last_first = Some(now);
-                tally.to_first.record(took);
-            }
-            true => {
-                tally.firsts_again += 1;
-                tally.back_first.record(took);
-            }
-        }
+        tally.firsts.record(took, self.is_back);
         true
     }
 

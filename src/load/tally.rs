@@ -12,12 +12,10 @@ use super::envelope::Envelope;
 pub(super) struct Tally {
     /// How results of this server begin: no count, but each thread has learned it for itself.
     pub(super) envelope: Envelope,
-    /// Connections that got as far as to subscribe: for the first time, and again.
-    pub(super) subscribed: u64,
-    pub(super) subscribed_again: u64,
-    /// Subscriptions that were told something first, of those and of those.
-    pub(super) firsts: u64,
-    pub(super) firsts_again: u64,
+    /// Connections that got as far as to subscribe.
+    pub(super) subscribed: Arrivals,
+    /// Subscriptions that were told something first.
+    pub(super) firsts: Arrivals,
     /// Connections that could not be opened for the first time, and are not tried again.
     pub(super) refused: u64,
     /// Connections that ended by themselves.
@@ -37,27 +35,29 @@ pub(super) struct Tally {
     pub(super) completed: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    /// When the last of them happened: subscribing for the first time, a first result, a delivery.
+    /// When the last of them happened: subscribing for the first time, a delivery.
     pub(super) last_subscribed: Option<Instant>,
-    pub(super) last_first: Option<Instant>,
     pub(super) last_delivery: Option<Instant>,
     /// Of clients that do not read: how many there are, and how many the server let go.
     pub(super) slow: u64,
     pub(super) slow_closed: u64,
     /// With which codes and reasons, as far as they could be read.
     pub(super) slow_closes: Counts<(u16, String)>,
-    /// From connecting to having subscribed, and to the first result.
-    pub(super) to_subscribe: Times,
-    pub(super) to_first: Times,
-    /// From being dropped to having subscribed again, and to the first result.
-    pub(super) back: Times,
-    pub(super) back_first: Times,
     /// From publishing to receiving; those since it was last taken.
     pub(super) latency: Times,
     /// Why connections could not be opened, and what went wrong on open ones.
     pub(super) errors: Counts<String>,
     /// Codes and reasons of the server's close frames.
     pub(super) closes: Counts<(u16, String)>,
+}
+
+/// How far connections got, and how long each took to get there. There are as many as there are times.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arrivals {
+    /// From connecting for the first time.
+    pub(super) first: Times,
+    /// From being dropped.
+    pub(super) again: Times,
 }
 
 /// How long something took, each time. In microseconds, to three digits.
@@ -77,10 +77,6 @@ impl Tally {
     /// Adds what another thread has counted.
     pub(super) fn add(&mut self, other: &Tally) {
         let numbers = [
-            (&mut self.subscribed, other.subscribed),
-            (&mut self.subscribed_again, other.subscribed_again),
-            (&mut self.firsts, other.firsts),
-            (&mut self.firsts_again, other.firsts_again),
             (&mut self.refused, other.refused),
             (&mut self.lost, other.lost),
             (&mut self.deliveries, other.deliveries),
@@ -99,19 +95,32 @@ impl Tally {
             *sum += more;
         }
         self.last_subscribed = self.last_subscribed.max(other.last_subscribed);
-        self.last_first = self.last_first.max(other.last_first);
         self.last_delivery = self.last_delivery.max(other.last_delivery);
         if self.sample.is_none() {
             self.sample.clone_from(&other.sample);
         }
-        self.to_subscribe.add(&other.to_subscribe);
-        self.to_first.add(&other.to_first);
-        self.back.add(&other.back);
-        self.back_first.add(&other.back_first);
+        self.subscribed.add(&other.subscribed);
+        self.firsts.add(&other.firsts);
         self.latency.add(&other.latency);
         self.errors.add(&other.errors);
         self.closes.add(&other.closes);
         self.slow_closes.add(&other.slow_closes);
+    }
+}
+
+impl Arrivals {
+    pub(super) fn record(&mut self, took: Duration, is_back: bool) {
+        let times = if is_back {
+            &mut self.again
+        } else {
+            &mut self.first
+        };
+        times.record(took);
+    }
+
+    fn add(&mut self, other: &Arrivals) {
+        self.first.add(&other.first);
+        self.again.add(&other.again);
     }
 }
 

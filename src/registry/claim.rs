@@ -2,13 +2,13 @@
 
 use std::sync::{LazyLock, Mutex};
 
-use redis::{Pipeline, cmd};
+use redis::{RedisWrite, ToRedisArgs, cmd};
 use sha1::{Digest, Sha1};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::goodbye::Goodbye;
-use super::members::{Fact, Late, Members, Name, Turn};
+use super::members::{Fact, Members, Name, Turn};
 use super::order::{KEPT, KEPT_MS};
 use super::presence::{Following, Presence, locked, millis};
 use super::{NO_LIMIT, RegistryLimits, TooMany, Who};
@@ -50,23 +50,9 @@ impl Presence {
                 Ok(Following::Redis) => {}
                 _ => return Err(Unavailable::Away("it was away at the start".to_owned())),
             }
-            let (user, key) = (claim.who.user, claim.who.key);
             let words = |command, script: &str| {
                 let mut words = cmd(command);
-                words
-                    .arg(script)
-                    .arg(0)
-                    .arg(self.node.to_string())
-                    .arg(millis(self.lease));
-                words.arg(user.map_or_else(String::new, |user| Fact::User(user).field()));
-                words.arg(claim.of_user).arg(claim.limits.per_user);
-                words.arg(key.map_or_else(String::new, |key| Fact::Key(key).field()));
-                words.arg(claim.of_key).arg(claim.limits.per_key);
-                words
-                    .arg(claim.name.map(Name::field).unwrap_or_default())
-                    .arg(claim.id.to_string())
-                    .arg("");
-                words.arg(KEPT).arg(KEPT_MS);
+                words.arg(script).arg(0).arg(self.told(claim, None));
                 words
             };
             let known = self.link().run(&words("EVALSHA", &CLAIM_DIGEST)).await;
@@ -101,7 +87,23 @@ impl Presence {
         }
         let mut words = redis::pipe();
         for one in &late {
-            self.late_words(&mut words, one);
+            // Without limits: who is here already stays.
+            let claim = Claim {
+                name: Some(&one.name),
+                id: one.id,
+                who: Who {
+                    key: one.key,
+                    ..Who::default()
+                },
+                of_user: 0,
+                of_key: 0,
+                limits: RegistryLimits {
+                    per_user: NO_LIMIT,
+                    per_key: NO_LIMIT,
+                },
+            };
+            let told = self.told(&claim, Some(one.turn));
+            words.cmd("EVAL").arg(CLAIM).arg(0).arg(told);
         }
         let verdicts = self.link().run_all::<Vec<(String, Turn)>>(&words).await;
         let mut members = locked(members);
@@ -124,18 +126,55 @@ impl Presence {
         }
     }
 
-    /// Without limits: who is here already stays.
-    fn late_words(&self, words: &mut Pipeline, late: &Late) {
-        let key = late
-            .key
-            .map_or_else(String::new, |key| Fact::Key(key).field());
-        words.cmd("EVAL").arg(CLAIM).arg(0);
-        words.arg(self.node.to_string()).arg(millis(self.lease));
-        words.arg("").arg(0).arg(0).arg(key).arg(0).arg(NO_LIMIT);
-        words
-            .arg(late.name.field())
-            .arg(late.id.to_string())
-            .arg(late.turn);
-        words.arg(KEPT).arg(KEPT_MS);
+    /// The arguments of the script.
+    fn told<'a>(&'a self, claim: &'a Claim<'a>, turn: Option<Turn>) -> Told<'a> {
+        Told {
+            presence: self,
+            claim,
+            turn,
+        }
+    }
+}
+
+/// What `claim.lua` is told: of a newcomer, or of one that has had its turn.
+struct Told<'a> {
+    presence: &'a Presence,
+    claim: &'a Claim<'a>,
+    turn: Option<Turn>,
+}
+
+impl ToRedisArgs for Told<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let Told {
+            presence,
+            claim,
+            turn,
+        } = self;
+        let Claim {
+            name,
+            id,
+            who,
+            of_user,
+            of_key,
+            limits,
+        } = claim;
+        let user = who.user.map(|user| Fact::User(user).field());
+        let key = who.key.map(|key| Fact::Key(key).field());
+        presence.node.to_string().write_redis_args(out);
+        millis(presence.lease).write_redis_args(out);
+        user.unwrap_or_default().write_redis_args(out);
+        (*of_user, limits.per_user).write_redis_args(out);
+        key.unwrap_or_default().write_redis_args(out);
+        (*of_key, limits.per_key).write_redis_args(out);
+        let name = name.map(Name::field);
+        name.unwrap_or_default().write_redis_args(out);
+        id.to_string().write_redis_args(out);
+        let turn = turn.map(|turn| turn.to_string());
+        turn.unwrap_or_default().write_redis_args(out);
+        (KEPT, KEPT_MS).write_redis_args(out);
+    }
+
+    fn num_of_args(&self) -> usize {
+        13
     }
 }

@@ -86,9 +86,19 @@ async fn over_http() -> (Tidings, String, [String; 3]) {
 
 /// The arguments of a preset against a server, over HTTP.
 fn preset<'a>(name: &'a str, url: &'a str, http: &'a [String; 3]) -> Vec<&'a str> {
+    preset_for("1s", name, url, http)
+}
+
+fn preset_for<'a>(
+    duration: &'a str,
+    name: &'a str,
+    url: &'a str,
+    http: &'a [String; 3],
+) -> Vec<&'a str> {
     let [publish, to, key] = http.each_ref().map(String::as_str);
     vec![
-        "--preset", name, "--url", url, publish, to, "--key", key, "--for", "1s", "--rate", "20",
+        "--preset", name, "--url", url, publish, to, "--key", key, "--for", duration, "--rate",
+        "20",
     ]
 }
 
@@ -211,14 +221,8 @@ async fn each_account_is_told_its_own_payments() {
 #[tokio::test]
 async fn each_invoice_is_paid_once() {
     let (_server, url, http) = over_http().await;
-    let mut arguments = preset("invoice", &url, &http);
-    arguments.extend(["-n", "8", "--for", "20s"]);
-    arguments.retain(|argument| *argument != "1s");
-    let at = arguments
-        .iter()
-        .position(|argument| *argument == "--for")
-        .unwrap();
-    arguments.remove(at);
+    let mut arguments = preset_for("20s", "invoice", &url, &http);
+    arguments.extend(["-n", "8"]);
     let report = load(&arguments, &[]).await.good();
     assert_eq!(report["publications"]["published"], 8);
     assert_eq!(report["deliveries"]["received"], 8);

@@ -94,6 +94,11 @@ async fn serve(socket: tokio::net::TcpStream, mut told: tokio::sync::broadcast::
 }
 
 async fn load_on_careless(fault: Fault, more: &[&str]) -> Ended {
+    load_of("news.graphql", "news", fault, more).await
+}
+
+/// With a query that is given so, and published on this channel.
+async fn load_of(query: &str, channel: &str, fault: Fault, more: &[&str]) -> Ended {
     let (clients, bus) = careless(fault).await;
     let (url, to) = (
         format!("ws://{clients}/"),
@@ -103,11 +108,11 @@ async fn load_on_careless(fault: Fault, more: &[&str]) -> Ended {
         "--url",
         &url,
         "--query",
-        "news.graphql",
+        query,
         "--publish",
         &to,
         "--channel",
-        "news",
+        channel,
         "--body",
         r#"{"n":{seq}}"#,
         "-n",
@@ -184,33 +189,8 @@ async fn what_comes_late_is_out_of_order_and_not_missing() {
 
 #[tokio::test]
 async fn what_somebody_else_should_have_been_told_is_noticed() {
-    let own = ["--channel", "news_{i}"];
-    let (clients, bus) = careless(|seq| vec![seq]).await;
-    let (url, to) = (
-        format!("ws://{clients}/"),
-        format!("http://{bus}/say/{{channel}}"),
-    );
-    let arguments = [
-        "--url",
-        &url,
-        "--query",
-        "@subscription { news { n } }",
-        "--publish",
-        &to,
-        own[0],
-        own[1],
-        "--body",
-        r#"{"n":{seq}}"#,
-        "-n",
-        "2",
-        "--rate",
-        "8",
-        "--for",
-        "2s",
-        "--settle",
-        "500ms",
-    ];
-    let ended = load(&[&arguments[..], &EXACT].concat(), &[]).await;
+    let query = "@subscription { news { n } }";
+    let ended = load_of(query, "news_{i}", |seq| vec![seq], &EXACT).await;
     assert_eq!(ended.code, Some(1), "{}", ended.said);
     let report = ended.report();
     // Each connection was told all, and half of it was its own.
