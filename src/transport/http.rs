@@ -51,10 +51,8 @@ impl Queries {
                 );
             }
         };
-        json(
-            StatusCode::OK,
-            self.graphql.execute(&session.identity, request).await,
-        )
+        let answer = self.graphql.execute(&session.identity, request).await;
+        json(StatusCode::OK, answer.json)
     }
 }
 
