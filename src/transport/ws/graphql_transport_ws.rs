@@ -8,11 +8,12 @@ use async_graphql::Variables;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::close::Close;
 use crate::auth::Credentials;
-use crate::graphql::Request;
+use crate::graphql::{BadRequest, Request, Source};
 use crate::hub::{Envelope, Words};
 use crate::registry::{BadConnectionId, ConnectionId};
 
@@ -286,6 +287,8 @@ fn request(payload: Option<&RawValue>) -> Result<Request, Close> {
         variables: Option<&'a RawValue>,
         #[serde(borrow)]
         extensions: Option<&'a RawValue>,
+        #[serde(borrow)]
+        document_id: Option<&'a RawValue>,
     }
     let payload = payload.ok_or_else(|| invalid("`payload` of subscribe is missing"))?;
     if !is_object(payload) {
@@ -293,22 +296,23 @@ fn request(payload: Option<&RawValue>) -> Result<Request, Close> {
     }
     let payload: Payload<'_> = serde_json::from_str(payload.get())
         .map_err(|_| invalid("a key of `payload` appears twice"))?;
-    let query = payload
-        .query
-        .ok_or_else(|| invalid("`payload.query` is missing"))?;
-    let query = serde_json::from_str(query.get())
-        .map_err(|_| invalid("`payload.query` is not a string"))?;
-    let operation_name = match payload.operation_name {
-        Some(name) => serde_json::from_str(name.get())
-            .map_err(|_| invalid("`payload.operationName` is not a string"))?,
-        None => None,
+    let text = |value: Option<&RawValue>, name: &str| match value {
+        Some(value) => serde_json::from_str(value.get())
+            .map_err(|_| invalid(format!("`payload.{name}` is not a string"))),
+        None => Ok(None),
     };
-    if payload
-        .extensions
-        .is_some_and(|extensions| !is_object(extensions))
-    {
-        return Err(invalid("`payload.extensions` is not an object"));
-    }
+    let query = text(payload.query, "query")?;
+    let operation_name = text(payload.operation_name, "operationName")?;
+    let document_id = text(payload.document_id, "documentId")?;
+    let extensions = match payload.extensions {
+        Some(extensions) => serde_json::from_str::<Map<_, _>>(extensions.get())
+            .map_err(|_| invalid("`payload.extensions` is not an object"))?,
+        None => Map::new(),
+    };
+    let source = Source::of(query, Some(&extensions), document_id).map_err(|bad| match bad {
+        BadRequest::NoDocument => invalid("`payload.query` is missing"),
+        _ => invalid("`payload.extensions.persistedQuery` is not an object with a `sha256Hash`"),
+    })?;
     let variables = match payload.variables {
         Some(variables) if is_object(variables) => serde_json::from_str(variables.get())
             .map_err(|_| invalid("`payload.variables` cannot be read"))?,
@@ -316,7 +320,7 @@ fn request(payload: Option<&RawValue>) -> Result<Request, Close> {
         None => Variables::default(),
     };
     Ok(Request {
-        query,
+        source,
         operation_name,
         variables,
     })
@@ -460,6 +464,10 @@ mod tests {
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"query":1}}"#), @"`payload.query` is not a string");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"query":"q","variables":[]}}"#), @"`payload.variables` is not an object");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"query":"q","operationName":1}}"#), @"`payload.operationName` is not a string");
+        insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"documentId":1}}"#), @"`payload.documentId` is not a string");
+        insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"query":"q","extensions":[]}}"#), @"`payload.extensions` is not an object");
+        insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"extensions":{"other":1}}}"#), @"`payload.query` is missing");
+        insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"extensions":{"persistedQuery":{"version":1}}}}"#), @"`payload.extensions.persistedQuery` is not an object with a `sha256Hash`");
         insta::assert_snapshot!(refusal(r#"{"type":"connection_init","payload":[]}"#), @"`payload` of connection_init is not an object");
         insta::assert_snapshot!(refusal(r#"{"type":"ping","payload":"x"}"#), @"`payload` of ping is not an object");
     }
