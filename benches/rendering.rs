@@ -13,7 +13,7 @@ use tidings::accounts::{Account, AccountLevel, Directory, Wallet};
 use tidings::auth::{Identity, Scopes};
 use tidings::bus::{Bus, MemoryBus};
 use tidings::event::{Event, WalletCurrency};
-use tidings::graphql::{Graphql, Request, RequestLimits, Sources};
+use tidings::graphql::{Graphql, PersistedDocuments, Request, RequestLimits, Sources};
 use tidings::hub::{Hub, HubConfig, Render};
 use tidings::retained::{MemoryRetained, Retained, RetainedConfig};
 use tidings::topic::{AccountId, Currency, Topic};
@@ -189,5 +189,5 @@ fn graphql(documents: u64) -> Graphql {
         complexity: 1000,
         documents,
     };
-    Graphql::new(sources, limits)
+    Graphql::new(sources, limits, PersistedDocuments::automatic())
 }

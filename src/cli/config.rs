@@ -19,8 +19,9 @@ impl Command {
         let settings = layers.settings()?;
         match self {
             Command::Check => {
-                // Files of keys are read: a server does not start without them.
+                // Files are read: a server does not start without them.
                 Tokens::new(&settings.jwt)?;
+                settings.documents.open()?;
                 eprintln!("the settings are good");
                 Ok(())
             }

@@ -15,7 +15,7 @@ use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::config::Settings;
 use crate::demo::{Demo, DemoInvoice, DemoIssuer};
 use crate::drain::{Drain, StopSignals};
-use crate::graphql::{Graphql, RequestLimits, Sources};
+use crate::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::redis_link::RedisLink;
@@ -101,6 +101,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         directory,
         registry,
         tokens,
+        persisted: settings.documents.open()?,
         metrics,
         drain: drain.clone(),
     };
@@ -203,6 +204,7 @@ struct Inside {
     directory: Arc<Directory>,
     registry: Arc<Registry>,
     tokens: Tokens,
+    persisted: PersistedDocuments,
     metrics: Arc<Metrics>,
     drain: Drain,
 }
@@ -229,7 +231,11 @@ impl Inside {
             complexity: limits.complexity,
             documents: limits.documents as u64,
         };
-        let graphql = Arc::new(Graphql::new(sources, request_limits));
+        let graphql = Arc::new(Graphql::new(sources, request_limits, self.persisted));
+        tokio::spawn({
+            let graphql = graphql.clone();
+            async move { graphql.look_at_manifest().await }
+        });
         let server = Server::new(
             graphql,
             authenticator,

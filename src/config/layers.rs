@@ -22,7 +22,13 @@ const BUS_KIND: &str = "bus.kind";
 const ISSUERS: &str = "jwt.issuers";
 
 /// Settings whose default is their absence: what the default file has only in comments.
-const WITHOUT_DEFAULT: [&str; 4] = [BUS_URL, "redis.ca_file", "jwt.ca_file", "server.name"];
+const WITHOUT_DEFAULT: [&str; 5] = [
+    BUS_URL,
+    "redis.ca_file",
+    "jwt.ca_file",
+    "server.name",
+    "documents.manifest",
+];
 
 /// Leases are renewed three times before they end: shorter ones keep Redis busy with little else, and
 /// end while it is slow for once. What has crashed is listed for as long.
@@ -154,6 +160,9 @@ impl Layers {
         }
         if let Err((key, why)) = settings.jwt.check() {
             return Err(self.wrong(&key, why));
+        }
+        if let Err((key, why)) = settings.documents.check() {
+            return Err(self.wrong(key, why));
         }
         Ok(settings)
     }

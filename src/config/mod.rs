@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::{AuthConfig, JwtConfig};
 use crate::bus::BusConfig;
+use crate::graphql::DocumentsConfig;
 use crate::hub::{HubConfig, OutboxLimits};
 use crate::redis_link::RedisConfig;
 use crate::registry::{NodeName, RegistryConfig, RegistryLimits};
@@ -45,6 +46,7 @@ pub struct Settings {
     pub hub: HubConfig,
     pub registry: RegistryConfig,
     pub limits: LimitsConfig,
+    pub documents: DocumentsConfig,
     pub prices: PricesConfig,
     pub invoices: InvoicesConfig,
     pub log: LogConfig,

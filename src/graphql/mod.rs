@@ -13,10 +13,12 @@ mod extent;
 mod json;
 mod need;
 mod origins;
+mod persisted;
 mod plan;
 mod query;
 mod question;
 mod renderer;
+mod request;
 mod response;
 mod rewards;
 mod root;
@@ -24,17 +26,18 @@ pub mod scalars;
 mod subscription;
 mod variables;
 
+pub use self::persisted::{BadManifest, DocumentsConfig, PersistedDocuments};
+pub use self::request::{BadRequest, Request, Source};
 pub use self::response::{GraphqlError, errors_json, refused_json};
 
 use std::sync::Arc;
 
 pub use async_graphql::parser::types::OperationType;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
-use async_graphql::{EmptyMutation, Name, Positioned, Schema, Value, Variables};
-use serde::Deserialize;
+use async_graphql::{EmptyMutation, Name, Positioned, Schema, ServerError, Value, Variables};
 
 use self::blink::{InvoiceRequests, LatestPrices};
-use self::document::{Documents, Parsed};
+use self::document::{Documents, Hash, NoDocument, Parsed};
 use self::executor::Executor;
 use self::origins::Origins;
 use self::plan::{Interfaces, Lookups, NotPlanned, Plan};
@@ -82,17 +85,6 @@ pub struct RequestLimits {
     pub documents: u64,
 }
 
-/// What a client asks, over whatever transport.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Request {
-    pub query: String,
-    #[serde(default)]
-    pub operation_name: Option<String>,
-    #[serde(default, deserialize_with = "variables_or_null")]
-    pub variables: Variables,
-}
-
 /// The answer to a query, as JSON.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -111,14 +103,14 @@ pub enum Refusal {
 }
 
 impl Graphql {
-    pub fn new(sources: Sources, limits: RequestLimits) -> Self {
+    pub fn new(sources: Sources, limits: RequestLimits, persisted: PersistedDocuments) -> Self {
         let lookups = sources.lookups();
         let schema = schema(Some(&sources), limits);
         let sdl = schema.sdl();
         Graphql {
             input_types: InputTypes::of_sdl(&sdl),
             interfaces: Interfaces::of_sdl(&sdl),
-            documents: Documents::new(limits.documents, limits.complexity),
+            documents: Documents::new(limits.documents, limits.complexity, persisted),
             questions: Questions::new(limits.documents),
             hub: sources.hub.clone(),
             executor: Arc::new(Executor {
@@ -183,20 +175,34 @@ impl Graphql {
     }
 
     /// What a request asks: found out once, however many send it.
+    ///
+    /// That a document is not known, or not allowed, is not kept: it may be said any moment.
     async fn question(&self, request: &Request) -> Prepared {
-        let sent = question::of_request(request);
+        let refused = |why: NoDocument| Refusal::Error(errors_json(&[why.into()]));
+        let hash = self.documents.identify(&request.source).map_err(refused)?;
+        let name = request.operation_name.as_deref();
+        let sent = fingerprint(&hash, name, &request.variables);
         if let Some(prepared) = self.questions.get(&sent) {
             return prepared;
         }
-        let prepared = self.prepare(request).await.map(Arc::new);
-        self.questions.keep(sent, prepared.clone());
+        let text = request.source.text();
+        let parsed = self.documents.find(hash, text).map_err(refused)?;
+        let prepared = self.prepare(request, hash, &parsed).await.map(Arc::new);
+        // What is no document is not found by its hash here either.
+        if parsed.document.is_ok() {
+            self.questions.keep(sent, prepared.clone());
+        }
         prepared
     }
 
-    async fn prepare(&self, request: &Request) -> Result<Question, Refusal> {
+    async fn prepare(
+        &self,
+        request: &Request,
+        hash: Hash,
+        parsed: &Arc<Parsed>,
+    ) -> Result<Question, Refusal> {
         let refused = |error: GraphqlError| Refusal::Error(errors_json(&[error]));
-        let parsed = self.documents.parse(&request.query);
-        let (document, name, operation) = meant(&parsed, request).map_err(refused)?;
+        let (document, name, operation) = meant(parsed, request).map_err(refused)?;
         if operation.node.ty != OperationType::Subscription {
             return Err(refused(GraphqlError::new(
                 "Only subscription operations are supported",
@@ -214,7 +220,7 @@ impl Graphql {
         }
         let variables = coerced.map_err(|wrong| Refusal::Result(refused_json(&wrong)))?;
         Ok(Question {
-            fingerprint: fingerprint(&request.query, name.map(|name| name.as_str()), &variables),
+            fingerprint: fingerprint(&hash, name.map(|name| name.as_str()), &variables),
             origins: Origins::of(&flat.root),
             field: flat.root.name.node.clone(),
             plan: self.plan(&flat, &variables).map(Arc::new).ok(),
@@ -253,30 +259,83 @@ impl Graphql {
     /// What validation says of a document that holds a subscription: of all of it, as it is written.
     /// It is asked once for each document.
     async fn invalid(&self, document: &ExecutableDocument, name: Option<&Name>) -> Option<String> {
+        let errors = self.validate(document.clone(), name).await;
+        errors.map(|errors| invalid_json(&errors))
+    }
+
+    /// The same as it is. Nothing runs, whatever else is in the document.
+    async fn validate(
+        &self,
+        document: ExecutableDocument,
+        name: Option<&Name>,
+    ) -> Option<Vec<ServerError>> {
         let mut execution = async_graphql::Request::new("");
         execution.operation_name = name.map(|name| name.to_string());
-        execution.set_parsed_query(document.clone());
+        execution.set_parsed_query(document);
         let response = self.executor.schema.execute(execution).await;
         match &response.errors[..] {
             // That is said of a document that is valid.
             [error] if error.message == "Subscriptions are not supported on this transport." => {
                 None
             }
-            errors => Some(invalid_json(errors)),
+            _ => Some(response.errors),
+        }
+    }
+
+    /// Says in the log which trusted documents are not valid here. That is no mistake: the manifest of
+    /// an app holds what it asks of other servers, too.
+    pub async fn look_at_manifest(&self) {
+        let mut invalid = Vec::new();
+        let mut count = 0_usize;
+        for (id, parsed) in self.documents.trusted() {
+            count += 1;
+            let error = match &parsed.document {
+                Ok(document) => {
+                    let (document, name) = document::with_subscription(document.clone());
+                    let errors = self.validate(document, Some(&name)).await;
+                    errors.and_then(|errors| Some(errors.into_iter().next()?.message))
+                }
+                Err(error) => Some(error.message.clone()),
+            };
+            if let Some(error) = error {
+                tracing::debug!(id, error, "a trusted document is not valid here");
+                invalid.push((id, error));
+            }
+        }
+        // Always the same one.
+        if let Some((id, error)) = invalid.iter().min() {
+            tracing::warn!(
+                documents = count,
+                invalid = invalid.len(),
+                first.id = id,
+                first.error = error,
+                "some documents of the manifest are not valid here: they are answered with their errors"
+            );
         }
     }
 
     /// What kind of operation a request means: the transport is chosen by it. Nothing but the parser
     /// has seen the document then.
     pub fn operation_type(&self, request: &Request) -> Result<OperationType, Answer> {
-        let parsed = self.documents.parse(&request.query);
+        let parsed = self.document(request)?;
         let (_, _, operation) = meant(&parsed, request).map_err(Answer::refused)?;
         Ok(operation.node.ty)
     }
 
+    /// The document that a request means.
+    fn document(&self, request: &Request) -> Result<Arc<Parsed>, Answer> {
+        let found = self.documents.identify(&request.source);
+        found
+            .and_then(|hash| self.documents.find(hash, request.source.text()))
+            .map_err(|why| Answer::refused(why.into()))
+    }
+
     /// Executes a query.
     pub async fn execute(&self, identity: &Identity, request: Request) -> Answer {
-        let parsed = self.documents.parse(&request.query);
+        let parsed = match self.document(&request) {
+            Ok(parsed) => parsed,
+            Err(answer) => return answer,
+        };
         let (document, name, operation) = match meant(&parsed, &request) {
             Ok(meant) => meant,
             Err(error) => return Answer::refused(error),
@@ -406,10 +465,4 @@ impl From<NotStarted> for Refusal {
             GraphqlError::new(why.to_string()).coded(code)
         ]))
     }
-}
-
-fn variables_or_null<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Variables, D::Error> {
-    Option::<Variables>::deserialize(deserializer).map(Option::unwrap_or_default)
 }

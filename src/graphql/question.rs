@@ -6,11 +6,11 @@ use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Name, Value, Variables};
 use sha2::{Digest, Sha256};
 
-use super::document::{self, Parsed, USUAL_BYTES};
+use super::document::{self, Hash, Parsed, USUAL_BYTES};
 use super::origins::Origins;
 use super::plan::Plan;
 use super::response::GraphqlError;
-use super::{Refusal, Request, root};
+use super::{Refusal, root};
 
 /// A subscription that may run: its document is valid, and its variables fit.
 pub(super) struct Question {
@@ -82,16 +82,15 @@ impl Question {
     }
 }
 
-/// What a client has sent, as one number.
-pub(super) fn of_request(request: &Request) -> Fingerprint {
-    let name = request.operation_name.as_deref();
-    fingerprint(&request.query, name, &request.variables)
-}
-
-/// A document, an operation of it and variables as one number: equal for equal ones alone.
-pub(super) fn fingerprint(query: &str, name: Option<&str>, variables: &Variables) -> Fingerprint {
+/// A document by the hash of its text, an operation of it and variables as one number: equal for equal
+/// ones alone.
+pub(super) fn fingerprint(
+    document: &Hash,
+    name: Option<&str>,
+    variables: &Variables,
+) -> Fingerprint {
     let mut hash = Sha256::new();
-    feed_text(&mut hash, b'q', query);
+    hash.update(document);
     if let Some(name) = name {
         feed_text(&mut hash, b'o', name);
     }
@@ -166,7 +165,7 @@ mod tests {
     fn requests_are_one_if_all_of_them_is_equal() {
         let of = |query: &str, name: Option<&str>, variables: Value| {
             let variables = Variables::from_value(variables);
-            fingerprint(query, name, &variables)
+            fingerprint(&document::hash(query), name, &variables)
         };
         let one = of("{a}", None, value!({"a": {"x": 1, "y": ["b"]}}));
         assert_eq!(one, of("{a}", None, value!({"a": {"y": ["b"], "x": 1}})));

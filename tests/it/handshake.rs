@@ -10,7 +10,7 @@ use tidings::accounts::Directory;
 use tidings::auth::{Authenticator, KeyRing, Tokens};
 use tidings::bus::{Bus, MemoryBus};
 use tidings::config::Settings;
-use tidings::graphql::{Graphql, RequestLimits, Sources};
+use tidings::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
 use tidings::hub::Hub;
 use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
@@ -392,7 +392,11 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
         documents: settings.limits.documents as u64,
     };
     let server = Server::new(
-        Arc::new(Graphql::new(sources, limits)),
+        Arc::new(Graphql::new(
+            sources,
+            limits,
+            PersistedDocuments::automatic(),
+        )),
         Authenticator::new(
             settings.auth.clone(),
             Arc::<KeyRing>::default(),

@@ -104,7 +104,7 @@ async fn operators_are_answered() {
         (status, said.as_str()),
         (404, "Nothing is here. GraphQL is at /graphql\n")
     );
-    assert_eq!(server.get("/graphql").await.0, 405);
+    assert_eq!(server.get("/graphql").await.0, 400);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use self::accept::{Accept, Json};
-use self::request::{Asked, BadRequest};
+use self::request::BadRequest;
 use self::reservations::Reservations;
 use self::stream::Stream;
 use super::close::Close;
@@ -66,37 +66,39 @@ impl Http {
         if let Some(token) = single::token(asking) {
             return self.open(&token).await;
         }
-        let asked = match Asked::of_parameters(asking.parameters) {
-            Ok(Some(asked)) => asked,
+        let request = match request::of_parameters(asking.parameters) {
+            Ok(Some(request)) => request,
             Ok(None) => return how_to_ask(),
             Err(bad) => return refuse_request(&accept, &bad),
         };
         // A link must not change anything, whoever put it where. An operation that is none is said so below.
-        if let Ok(OperationType::Mutation) = self.server.graphql.operation_type(&asked.request) {
+        if let Ok(OperationType::Mutation) = self.server.graphql.operation_type(&request) {
             let words = "A mutation needs a POST";
             let mut refused = refuse(&accept, StatusCode::METHOD_NOT_ALLOWED, words);
             let allow = HeaderValue::from_static("POST");
             refused.headers_mut().insert(header::ALLOW, allow);
             return refused;
         }
-        self.answer(asking, &accept, asked).await
+        self.answer(asking, &accept, request).await
     }
 
     /// Answers a POST: any operation, for a stream of its own or for one that is open.
     pub(super) async fn post(&self, asking: Asking<'_>, body: &Bytes) -> Response {
         let accept = Accept::of(asking.headers);
-        let asked = match Asked::of_body(asking.headers, body) {
-            Ok(asked) => asked,
+        let request = match request::of_body(asking.headers, body) {
+            Ok(request) => request,
             Err(bad) => return refuse_request(&accept, &bad),
         };
         match single::token(asking) {
-            Some(token) => self.begin(asking, &token, asked).await,
-            None => self.answer(asking, &accept, asked).await,
+            Some(token) => {
+                let id = request::operation_id(body);
+                self.begin(asking, &token, id, request).await
+            }
+            None => self.answer(asking, &accept, request).await,
         }
     }
 
-    async fn answer(&self, asking: Asking<'_>, accept: &Accept, asked: Asked) -> Response {
-        let request = asked.request;
+    async fn answer(&self, asking: Asking<'_>, accept: &Accept, request: Request) -> Response {
         let operation = self.server.graphql.operation_type(&request);
         if let (Ok(OperationType::Subscription), Some(protocol)) = (&operation, accept.stream()) {
             return self.stream(asking, protocol, request).await;

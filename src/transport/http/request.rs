@@ -3,18 +3,9 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use crate::graphql::Request;
-
-/// What an HTTP request asks.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) request: Request,
-    /// `extensions.operationId`: what results are told under, where a stream has many operations.
-    pub(super) operation_id: Option<String>,
-}
+use crate::graphql::{self, Request};
 
 /// Why an HTTP request is no GraphQL request.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +17,7 @@ pub(super) enum BadRequest {
     #[error("The body is not a GraphQL request: {0}")]
     Body(serde_json::Error),
     #[error("The parameters are not a GraphQL request: {0}")]
-    Parameters(String),
+    Parameters(graphql::BadRequest),
 }
 
 impl BadRequest {
@@ -41,66 +32,44 @@ impl BadRequest {
     }
 }
 
-impl Asked {
-    /// What a POST asks. Only JSON will do: a page of another origin may send forms without being asked
-    /// whether it may, but not JSON.
-    pub(super) fn of_body(headers: &HeaderMap, body: &Bytes) -> Result<Self, BadRequest> {
-        if !is_json(headers) {
-            return Err(BadRequest::MediaType);
-        }
-        // serde would take a list for an object without the names of its keys.
-        if body.trim_ascii_start().starts_with(b"[") {
-            return Err(BadRequest::Batch);
-        }
-        let request = serde_json::from_slice(body).map_err(BadRequest::Body)?;
-        let Extended { extensions } = serde_json::from_slice(body).map_err(BadRequest::Body)?;
-        Ok(Asked {
-            request,
-            operation_id: extensions.and_then(|extensions| extensions.operation_id),
-        })
+/// What a POST asks. Only JSON will do: a page of another origin may send forms without being asked
+/// whether it may, but not JSON.
+pub(super) fn of_body(headers: &HeaderMap, body: &Bytes) -> Result<Request, BadRequest> {
+    if !is_json(headers) {
+        return Err(BadRequest::MediaType);
     }
-
-    /// What a GET asks: the same keys as in a body, `variables` and `extensions` as JSON. Others are passed
-    /// over. `None` if it asks nothing.
-    pub(super) fn of_parameters(query: &str) -> Result<Option<Self>, BadRequest> {
-        let mut keys = Map::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let value = match &*name {
-                "query" | "operationName" | "documentId" => Value::String(value.into_owned()),
-                // Clients that have none may send the name alone.
-                "variables" | "extensions" if value.is_empty() => Value::Null,
-                "variables" | "extensions" => serde_json::from_str(&value).map_err(|error| {
-                    BadRequest::Parameters(format!("`{name}` is not JSON: {error}"))
-                })?,
-                _ => continue,
-            };
-            if keys.insert(name.clone().into_owned(), value).is_some() {
-                let said = format!("`{name}` is said twice");
-                return Err(BadRequest::Parameters(said));
-            }
-        }
-        if keys.is_empty() {
-            return Ok(None);
-        }
-        let keys = Value::Object(keys);
-        let of = |error: serde_json::Error| BadRequest::Parameters(error.to_string());
-        let Extended { extensions } = Extended::deserialize(&keys).map_err(of)?;
-        Ok(Some(Asked {
-            request: serde_json::from_value(keys).map_err(of)?,
-            operation_id: extensions.and_then(|extensions| extensions.operation_id),
-        }))
+    // serde would take a list for an object without the names of its keys.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(BadRequest::Batch);
     }
+    serde_json::from_slice(body).map_err(BadRequest::Body)
 }
 
-#[derive(Deserialize)]
-struct Extended {
-    extensions: Option<Extensions>,
+/// What a GET asks; `None` if it names no document.
+pub(super) fn of_parameters(parameters: &str) -> Result<Option<Request>, BadRequest> {
+    let names = ["query", "documentId", "extensions"];
+    let mut all = form_urlencoded::parse(parameters.as_bytes());
+    if !all.any(|(name, _)| names.contains(&&*name)) {
+        return Ok(None);
+    }
+    let request = Request::of_query(parameters).map_err(BadRequest::Parameters)?;
+    Ok(Some(request))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Extensions {
-    operation_id: Option<String>,
+/// `extensions.operationId` of a body that is a request: what results are told under, where a stream has
+/// many operations. `None` for what cannot be one, too.
+pub(super) fn operation_id(body: &Bytes) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        extensions: Extensions,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Extensions {
+        operation_id: String,
+    }
+    let Body { extensions } = serde_json::from_slice(body).ok()?;
+    Some(extensions.operation_id).filter(|id| !id.is_empty())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

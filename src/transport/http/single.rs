@@ -13,12 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use url::form_urlencoded;
 
 use super::accept::{Accept, Json};
-use super::request::Asked;
 use super::reservations::{Reserved, Token};
 use super::stream::{Order, Outcome, Stream};
 use super::{Asking, Http, authenticate, json, streaming};
 use crate::auth::Identity;
-use crate::graphql::{GraphqlError, refused_json};
+use crate::graphql::{GraphqlError, Request, refused_json};
 use crate::transport::protocol::Protocol;
 
 /// Orders that may wait for a stream's task at a time: it takes them at once.
@@ -71,12 +70,18 @@ impl Http {
     }
 
     /// Answers a POST with a stream's token: its results go into the stream.
-    pub(super) async fn begin(&self, asking: Asking<'_>, token: &str, asked: Asked) -> Response {
+    pub(super) async fn begin(
+        &self,
+        asking: Asking<'_>,
+        token: &str,
+        id: Option<String>,
+        request: Request,
+    ) -> Response {
         let (reserved, identity) = match self.owned(asking, token).await {
             Ok(owned) => owned,
             Err(refused) => return refused,
         };
-        let Some(id) = asked.operation_id.filter(|id| !id.is_empty()) else {
+        let Some(id) = id else {
             return refuse(
                 StatusCode::BAD_REQUEST,
                 "Operation ID is missing: extensions.operationId",
@@ -84,19 +89,15 @@ impl Http {
         };
         let graphql = &self.server.graphql;
         let is_subscription = matches!(
-            graphql.operation_type(&asked.request),
+            graphql.operation_type(&request),
             Ok(OperationType::Subscription)
         );
         let outcome = if is_subscription {
-            let begin = |told| Order::Begin {
-                id,
-                request: asked.request,
-                told,
-            };
+            let begin = |told| Order::Begin { id, request, told };
             reserved.order(begin).await
         } else {
             self.server.metrics.queries.inc();
-            let answer = graphql.execute(&identity, asked.request).await;
+            let answer = graphql.execute(&identity, request).await;
             if answer.is_request_error {
                 return json(Json::Plain, StatusCode::BAD_REQUEST, answer.json);
             }

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use async_graphql::Variables;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::{graphql_transport_ws, graphql_ws};
-use crate::graphql::Request;
+use crate::graphql::{BadRequest, Request, Source};
 use crate::transport::close::Close;
 use crate::transport::introduction::Introduction;
 use crate::transport::protocol::Protocol;
@@ -131,6 +132,8 @@ impl<'a> Frame<'a> {
             variables: Option<&'a RawValue>,
             #[serde(borrow)]
             extensions: Option<&'a RawValue>,
+            #[serde(borrow)]
+            document_id: Option<&'a RawValue>,
         }
         let kind = &self.kind;
         let payload = self
@@ -138,22 +141,26 @@ impl<'a> Frame<'a> {
             .ok_or_else(|| invalid(format!("`payload` of {kind} is missing")))?;
         let payload: Payload<'_> = serde_json::from_str(payload.get())
             .map_err(|_| invalid("a key of `payload` appears twice"))?;
-        let query = payload
-            .query
-            .ok_or_else(|| invalid("`payload.query` is missing"))?;
-        let query = serde_json::from_str(query.get())
-            .map_err(|_| invalid("`payload.query` is not a string"))?;
-        let operation_name = match payload.operation_name {
-            Some(name) => serde_json::from_str(name.get())
-                .map_err(|_| invalid("`payload.operationName` is not a string"))?,
-            None => None,
+        let text = |value: Option<&RawValue>, name: &str| match value {
+            Some(value) => serde_json::from_str(value.get())
+                .map_err(|_| invalid(format!("`payload.{name}` is not a string"))),
+            None => Ok(None),
         };
-        if payload
-            .extensions
-            .is_some_and(|extensions| !is_object(extensions))
-        {
-            return Err(invalid("`payload.extensions` is not an object"));
-        }
+        let query = text(payload.query, "query")?;
+        let operation_name = text(payload.operation_name, "operationName")?;
+        let document_id = text(payload.document_id, "documentId")?;
+        let extensions = match payload.extensions {
+            Some(extensions) => serde_json::from_str::<Map<_, _>>(extensions.get())
+                .map_err(|_| invalid("`payload.extensions` is not an object"))?,
+            None => Map::new(),
+        };
+        let source =
+            Source::of(query, Some(&extensions), document_id).map_err(|bad| match bad {
+                BadRequest::NoDocument => invalid("`payload.query` is missing"),
+                _ => invalid(
+                    "`payload.extensions.persistedQuery` is not an object with a `sha256Hash`",
+                ),
+            })?;
         let variables = match payload.variables {
             Some(variables) if is_object(variables) => serde_json::from_str(variables.get())
                 .map_err(|_| invalid("`payload.variables` cannot be read"))?,
@@ -161,7 +168,7 @@ impl<'a> Frame<'a> {
             None => Variables::default(),
         };
         Ok(Request {
-            query,
+            source,
             operation_name,
             variables,
         })

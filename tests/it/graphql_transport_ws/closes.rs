@@ -248,7 +248,7 @@ async fn no_subprotocol_and_an_unknown_one_are_accepted_and_closed_4406() {
     let server = Tidings::start().await;
     for subprotocols in [
         None,
-        Some("graphql-ws"),
+        Some("graphql-ws2"),
         Some("GRAPHQL-TRANSPORT-WS"),
         Some("graphql-transport-ws2, mqtt"),
     ] {

@@ -369,7 +369,7 @@ async fn clients_of_rewards_find_it_where_they_look_for_it() {
         let query = r#"{"query":"{ me { id } }"}"#;
         let (status, said) = server.post(path, &key, query).await;
         assert_eq!((status, said.contains(ACCOUNT)), (200, true), "{said}");
-        assert_eq!(server.get(path).await.0, 405);
+        assert_eq!(server.get(path).await.0, 400);
     }
     assert_eq!(server.get("/rewards-graphql-api/x").await.0, 404);
 }
@@ -385,7 +385,7 @@ async fn it_is_served_at_other_paths_if_those_are_set() {
     ])
     .await;
     for path in ["/subscriptions", "/rewards"] {
-        assert_eq!(server.get(path).await.0, 405, "{path}");
+        assert_eq!(server.get(path).await.0, 400, "{path}");
     }
     for path in ["/graphql", "/rewards-graphql-api/"] {
         assert_eq!(server.get(path).await.0, 404, "{path}");

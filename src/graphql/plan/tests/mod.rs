@@ -20,7 +20,7 @@ use crate::bus::{Bus, MemoryBus};
 use crate::event::WalletCurrency;
 use crate::graphql::question::Question;
 use crate::graphql::subscription::scope_of;
-use crate::graphql::{Graphql, Request, RequestLimits, Sources, sdl};
+use crate::graphql::{Graphql, PersistedDocuments, Request, RequestLimits, Source, Sources, sdl};
 use crate::hub::{Hub, HubConfig};
 use crate::retained::{MemoryRetained, Retained, RetainedConfig};
 use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
@@ -84,14 +84,14 @@ impl Stage {
         };
         Stage {
             runtime,
-            graphql: Graphql::new(sources, limits),
+            graphql: Graphql::new(sources, limits, PersistedDocuments::automatic()),
             stopped,
         }
     }
 
     fn question(&self, query: &str, variables: serde_json::Value) -> Result<Arc<Question>, String> {
         let request = Request {
-            query: query.to_owned(),
+            source: Source::Text(query.to_owned()),
             operation_name: None,
             variables: async_graphql::Variables::from_json(variables),
         };
