@@ -42,6 +42,11 @@ async fn gql_of_python_needs_no_special_setting() {
 }
 
 #[tokio::test]
+async fn relay_needs_no_special_setting() {
+    every_subscription(&mut node("relay.mjs")).await;
+}
+
+#[tokio::test]
 async fn graphql_ws_5_comes_back_after_a_restart() {
     a_restart(node("reconnect.mjs").arg("5")).await;
 }
