@@ -14,7 +14,8 @@ const WORDS: Words = Words {
     before_id: r#"{"id":"#,
     before_payload: r#","type":"next","payload":"#,
     after_payload: "}",
-    completed: r#","type":"complete"}"#,
+    before_completed: r#"{"id":"#,
+    after_completed: r#","type":"complete"}"#,
 };
 
 /// Clients of one operation.

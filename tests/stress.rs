@@ -201,7 +201,8 @@ const WORDS: Words = Words {
     before_id: "",
     before_payload: " ",
     after_payload: "\n",
-    completed: " done\n",
+    before_completed: "",
+    after_completed: " done\n",
 };
 
 impl Listener {

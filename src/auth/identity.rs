@@ -199,13 +199,18 @@ impl Identity {
     /// Whether a newer credential of this other identity may take the place of the present one: it
     /// must be of the same account and user, and must not take away what subscriptions live by.
     pub(super) fn may_become(&self, newer: &Identity) -> Result<(), Reason> {
-        if (self.account, self.user) != (newer.account, newer.user) {
+        if !self.is_same_as(newer) {
             Err(Reason::OtherIdentity)
         } else if self.scopes.may_hear() && !newer.scopes.may_hear() {
             Err(Reason::AllowsLess)
         } else {
             Ok(())
         }
+    }
+
+    /// Whether it is the same account and user, whatever each may do.
+    pub fn is_same_as(&self, other: &Identity) -> bool {
+        (self.account, self.user) == (other.account, other.user)
     }
 
     /// The kind of this identity, for labels of metrics.

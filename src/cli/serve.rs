@@ -25,10 +25,11 @@ use crate::store::{Store, refresh};
 use crate::telemetry;
 use crate::topic::{Topic, UserId};
 use crate::transport::address::{Addresses, TrustedProxies};
-use crate::transport::http::Queries;
-use crate::transport::listener;
+use crate::transport::entrance::Entrance;
+use crate::transport::http::Http;
+use crate::transport::listener::{self, SocketLimits};
 use crate::transport::routes::Routes;
-use crate::transport::ws::{Server, Upgrades};
+use crate::transport::server::Server;
 
 /// How long to wait for the bus before the first client is let in. A bus that is away then is said
 /// so, and served without.
@@ -107,8 +108,11 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
     let accepting = tokio::spawn(listener::serve(
         listener,
         routes.router(),
-        settings.server.header_timeout,
-        settings.limits.connections,
+        SocketLimits {
+            open: settings.limits.connections,
+            header_timeout: settings.server.header_timeout,
+            write_timeout: settings.limits.write_timeout,
+        },
         drain.clone(),
     ));
     if let Some(demo) = demo {
@@ -227,8 +231,8 @@ impl Inside {
         };
         let graphql = Arc::new(Graphql::new(sources, request_limits));
         let server = Server::new(
-            graphql.clone(),
-            authenticator.clone(),
+            graphql,
+            authenticator,
             self.registry.clone(),
             limits.of_connection(),
             metrics.clone(),
@@ -236,20 +240,19 @@ impl Inside {
         );
         // For as long as the process lives: connections that say goodbye have times, too.
         tokio::spawn(server.clone().watch());
+        let entrance = Arc::new(Entrance::new(
+            limits.connections,
+            Addresses::new(limits.of_address()),
+            self.drain.open.clone(),
+            metrics.clone(),
+        ));
         Routes {
             path: settings.server.path.clone(),
             also_at: settings.server.also_at.clone(),
-            upgrades: Upgrades::new(
-                server,
-                limits.connections,
-                Addresses::new(limits.of_address()),
-                self.drain.open.clone(),
-            ),
-            queries: Queries {
-                graphql,
-                authenticator,
-                metrics: metrics.clone(),
-            },
+            http: Http::new(server.clone(), entrance.clone()),
+            server,
+            entrance,
+            origins: settings.server.allowed_origins.clone(),
             registry: self.registry,
             proxies: TrustedProxies::new(limits.trusted_proxies.clone()),
             hub,

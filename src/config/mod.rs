@@ -26,8 +26,9 @@ use crate::store::StoreConfig;
 use crate::telemetry::LogConfig;
 use crate::topic::Currency;
 use crate::transport::address::AddressLimits;
+use crate::transport::origin::{self, Origins};
 use crate::transport::routes;
-use crate::transport::ws::ConnectionLimits;
+use crate::transport::server::ConnectionLimits;
 
 /// All settings, each module's in its own section.
 // No `Debug`: there may be a password in the URL of the bus.
@@ -70,6 +71,8 @@ pub struct ServerConfig {
     pub path: String,
     #[serde(deserialize_with = "paths")]
     pub also_at: Vec<String>,
+    #[serde(deserialize_with = "origins")]
+    pub allowed_origins: Origins,
     /// Absent: what the machine is called, and the port.
     pub name: Option<NodeName>,
     #[serde(with = "humantime_serde")]
@@ -108,6 +111,12 @@ pub struct LimitsConfig {
     pub outbox_bytes: usize,
     pub conflate_above: usize,
     #[serde(with = "humantime_serde")]
+    pub sse_heartbeat: Duration,
+    #[serde(with = "humantime_serde")]
+    pub multipart_heartbeat: Duration,
+    #[serde(with = "humantime_serde")]
+    pub reservation: Duration,
+    #[serde(with = "humantime_serde")]
     pub reconnect_jitter: Duration,
     pub documents: usize,
 }
@@ -145,6 +154,9 @@ impl LimitsConfig {
                 bytes: self.outbox_bytes,
                 conflate_above: self.conflate_above,
             },
+            sse_heartbeat: self.sse_heartbeat,
+            multipart_heartbeat: self.multipart_heartbeat,
+            reservation: self.reservation,
             reconnect_jitter: self.reconnect_jitter,
         }
     }
@@ -190,6 +202,19 @@ fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error
             "expected a network such as \"10.0.0.0/8\", not {text:?}"
         ))
     })
+}
+
+/// `"*"` among them is any.
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Origins, D::Error> {
+    let listed = Vec::<String>::deserialize(deserializer)?;
+    if listed.iter().any(|origin| origin == "*") {
+        return Ok(Origins::Any);
+    }
+    let parsed = listed.iter().map(|text| {
+        let bad = |bad| D::Error::custom(format!("{text:?}: {bad}"));
+        text.parse::<origin::Origin>().map_err(bad)
+    });
+    parsed.collect()
 }
 
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

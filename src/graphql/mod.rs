@@ -28,12 +28,13 @@ pub use self::response::{GraphqlError, errors_json, refused_json};
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{EmptyMutation, Name, Schema, Value, Variables};
+pub use async_graphql::parser::types::OperationType;
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
+use async_graphql::{EmptyMutation, Name, Positioned, Schema, Value, Variables};
 use serde::Deserialize;
 
 use self::blink::{InvoiceRequests, LatestPrices};
-use self::document::Documents;
+use self::document::{Documents, Parsed};
 use self::executor::Executor;
 use self::origins::Origins;
 use self::plan::{Interfaces, Lookups, NotPlanned, Plan};
@@ -90,6 +91,14 @@ pub struct Request {
     pub operation_name: Option<String>,
     #[serde(default, deserialize_with = "variables_or_null")]
     pub variables: Variables,
+}
+
+/// The answer to a query, as JSON.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub json: String,
+    /// Nothing was executed: an HTTP status says so to clients that expect it to.
+    pub is_request_error: bool,
 }
 
 /// Why a subscription does not run.
@@ -187,12 +196,7 @@ impl Graphql {
     async fn prepare(&self, request: &Request) -> Result<Question, Refusal> {
         let refused = |error: GraphqlError| Refusal::Error(errors_json(&[error]));
         let parsed = self.documents.parse(&request.query);
-        let document = parsed
-            .document
-            .as_ref()
-            .map_err(|error| refused(error.clone()))?;
-        let (name, operation) = document::operation(document, request.operation_name.as_deref())
-            .ok_or_else(|| refused(GraphqlError::new("Unable to identify operation")))?;
+        let (document, name, operation) = meant(&parsed, request).map_err(refused)?;
         if operation.node.ty != OperationType::Subscription {
             return Err(refused(GraphqlError::new(
                 "Only subscription operations are supported",
@@ -262,29 +266,32 @@ impl Graphql {
         }
     }
 
-    /// Executes a query, and gives its result as JSON.
-    pub async fn execute(&self, identity: &Identity, request: Request) -> String {
+    /// What kind of operation a request means: the transport is chosen by it. Nothing but the parser
+    /// has seen the document then.
+    pub fn operation_type(&self, request: &Request) -> Result<OperationType, Answer> {
         let parsed = self.documents.parse(&request.query);
-        let document = match &parsed.document {
-            Ok(document) => document,
-            Err(error) => return refused_json(std::slice::from_ref(error)),
-        };
-        let Some((name, operation)) =
-            document::operation(document, request.operation_name.as_deref())
-        else {
-            return refused_json(&[GraphqlError::new("Unable to identify operation")]);
+        let (_, _, operation) = meant(&parsed, request).map_err(Answer::refused)?;
+        Ok(operation.node.ty)
+    }
+
+    /// Executes a query.
+    pub async fn execute(&self, identity: &Identity, request: Request) -> Answer {
+        let parsed = self.documents.parse(&request.query);
+        let (document, name, operation) = match meant(&parsed, &request) {
+            Ok(meant) => meant,
+            Err(error) => return Answer::refused(error),
         };
         if operation.node.ty == OperationType::Subscription {
             let message =
                 "Subscriptions are served over WebSocket, by the protocol graphql-transport-ws";
-            return refused_json(&[GraphqlError::new(message)]);
+            return Answer::refused(GraphqlError::new(message));
         }
         let variables = match self
             .input_types
             .coerce(&operation.node.variable_definitions, &request.variables)
         {
             Ok(variables) => variables,
-            Err(wrong) => return refused_json(&wrong),
+            Err(wrong) => return Answer::of_request_error(refused_json(&wrong)),
         };
         let mut execution = async_graphql::Request::new("").variables(variables);
         execution.operation_name = name.map(|name| name.to_string());
@@ -295,11 +302,46 @@ impl Graphql {
         let is_executed = response.errors.iter().all(|error| !error.path.is_empty())
             || response.data != Value::Null;
         if is_executed {
-            result_json(&response, true)
+            Answer {
+                json: result_json(&response, true),
+                is_request_error: false,
+            }
         } else {
-            format!(r#"{{"errors":{}}}"#, invalid_json(&response.errors))
+            let errors = invalid_json(&response.errors);
+            Answer::of_request_error(format!(r#"{{"errors":{errors}}}"#))
         }
     }
+}
+
+impl Answer {
+    fn refused(error: GraphqlError) -> Self {
+        Answer::of_request_error(refused_json(&[error]))
+    }
+
+    fn of_request_error(json: String) -> Self {
+        Answer {
+            json,
+            is_request_error: true,
+        }
+    }
+}
+
+/// The document of a request, and the operation of it that is meant.
+fn meant<'a>(
+    parsed: &'a Parsed,
+    request: &Request,
+) -> Result<
+    (
+        &'a ExecutableDocument,
+        Option<&'a Name>,
+        &'a Positioned<OperationDefinition>,
+    ),
+    GraphqlError,
+> {
+    let document = parsed.document.as_ref().map_err(Clone::clone)?;
+    let (name, operation) = document::operation(document, request.operation_name.as_deref())
+        .ok_or_else(|| GraphqlError::new("Unable to identify operation"))?;
+    Ok((document, name, operation))
 }
 
 /// The SDL of the schema that is served.

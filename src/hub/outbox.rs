@@ -79,8 +79,10 @@ pub struct Words {
     pub before_payload: &'static str,
     /// `}`
     pub after_payload: &'static str,
-    /// `,"type":"complete"}`, behind the id.
-    pub completed: &'static str,
+    /// `{"id":`, before the id of what has completed.
+    pub before_completed: &'static str,
+    /// `,"type":"complete"}`
+    pub after_completed: &'static str,
 }
 
 /// What a slow client may miss.
@@ -217,8 +219,7 @@ impl Outbox {
     pub fn complete(&self, envelope: &Envelope) {
         let Envelope { words, id, .. } = envelope;
         let mut frame = Vec::new();
-        let parts = [words.before_id.as_bytes(), id, words.completed.as_bytes()];
-        self.framing.push(&mut frame, &parts);
+        self.framing.push(&mut frame, &words.completion(id));
         let number = envelope.subscription;
         self.send(Origin::End { number }, &frame);
         // Its id is free again when the task has heard of it.
@@ -231,6 +232,11 @@ impl Outbox {
         let mut bytes = Vec::new();
         frame(&mut bytes);
         self.send(Origin::Own, &bytes);
+    }
+
+    /// Sends a text of the connection's own, behind all that pends, framed as results are.
+    pub fn tell(&self, parts: &[&[u8]]) {
+        self.say(|out| self.framing.push(out, parts));
     }
 
     /// Sends the last frame of all: what is said afterwards is not sent. What pended and was more than
@@ -411,6 +417,25 @@ impl Outbox {
     }
 }
 
+impl Words {
+    /// A result of the subscription with this id, in parts.
+    pub fn result<'a>(&self, id: &'a [u8], payload: &'a [u8]) -> [&'a [u8]; 5] {
+        [
+            self.before_id.as_bytes(),
+            id,
+            self.before_payload.as_bytes(),
+            payload,
+            self.after_payload.as_bytes(),
+        ]
+    }
+
+    /// That it has completed, in parts.
+    pub fn completion<'a>(&self, id: &'a [u8]) -> [&'a [u8]; 3] {
+        let (before, after) = (self.before_completed, self.after_completed);
+        [before.as_bytes(), id, after.as_bytes()]
+    }
+}
+
 impl Framing {
     fn push(self, out: &mut Vec<u8>, parts: &[&[u8]]) {
         match self {
@@ -438,14 +463,7 @@ impl Spelled {
         self.bytes.clear();
         self.ends.clear();
         for payload in payloads {
-            let parts = [
-                words.before_id.as_bytes(),
-                id,
-                words.before_payload.as_bytes(),
-                &payload.json,
-                words.after_payload.as_bytes(),
-            ];
-            framing.push(&mut self.bytes, &parts);
+            framing.push(&mut self.bytes, &words.result(id, &payload.json));
             self.ends.push(self.bytes.len());
         }
         self.of = Some((id.clone(), words, framing));
@@ -521,7 +539,8 @@ mod tests {
         before_id: "",
         before_payload: "<",
         after_payload: ">\n",
-        completed: "done\n",
+        before_completed: "",
+        after_completed: "done\n",
     };
 
     const PRICE: Policy = Policy::Latest { slot: 0 };

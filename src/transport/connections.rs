@@ -154,7 +154,7 @@ async fn carry_out(
 
 /// Whoever may see and close connections.
 async fn administer(routes: &Routes, headers: &HeaderMap) -> Result<Session, Response> {
-    let authenticator = &routes.queries.authenticator;
+    let authenticator = &routes.server.authenticator;
     let session = authenticate(authenticator, headers).await?;
     if session.identity.scopes().may_administer() {
         Ok(session)

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::address::Peer;
+use super::stalling::Stalling;
 use crate::drain::Drain;
 
 /// How long to wait when a connection cannot be accepted: most likely there are too many open files.
@@ -55,18 +56,28 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How much of an answer may wait for a client, and how long the head of a request may be: a client that
+/// does not read must not fill the memory, and what waits here does not count in its outbox.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// What holds for the sockets that are not upgraded.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketLimits {
+    /// So many may be open. Upgraded ones have a limit of their own.
+    pub open: usize,
+    /// For the head of a request.
+    pub header_timeout: Duration,
+    /// For a client that takes nothing of its answer.
+    pub write_timeout: Duration,
+}
+
 /// Serves HTTP/1.1, with upgrades, until the drain begins.
 ///
 /// So many sockets may be open that are not upgraded yet; whoever comes on top is dropped. Those
 /// that are upgraded have a limit of their own.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    header_timeout: Duration,
-    connections: usize,
-    drain: Drain,
-) {
-    let sockets = connections
+pub async fn serve(listener: TcpListener, router: Router, limits: SocketLimits, drain: Drain) {
+    let sockets = limits
+        .open
         .saturating_add(SPARE_SOCKETS)
         .min(Semaphore::MAX_PERMITS);
     let sockets = Arc::new(Semaphore::new(sockets));
@@ -91,6 +102,7 @@ pub async fn serve(
         #[cfg(not(target_os = "linux"))]
         let _ = stream.set_nodelay(true);
         let router = router.clone();
+        let stream = Stalling::new(stream, limits.write_timeout);
         let service = service_fn(move |request| answer(router.clone(), request, peer));
         let begun = drain.begun.clone();
         drain.open.spawn(async move {
@@ -98,7 +110,8 @@ pub async fn serve(
             let connection = http1::Builder::new()
                 .preserve_header_case(true)
                 .timer(TokioTimer::new())
-                .header_read_timeout(header_timeout)
+                .header_read_timeout(limits.header_timeout)
+                .max_buf_size(BUFFER_BYTES)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             let mut connection = std::pin::pin!(connection);

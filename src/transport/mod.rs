@@ -1,8 +1,19 @@
 //! How clients are spoken to.
 
 pub mod address;
+mod clock;
+pub mod close;
 pub mod connections;
+pub mod endpoint;
+pub mod entrance;
 pub mod http;
+pub mod introduction;
+mod life;
 pub mod listener;
+pub mod origin;
+pub mod protocol;
 pub mod routes;
+pub mod server;
+mod stalling;
+mod subscriptions;
 pub mod ws;

@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use super::address::{Peer, TrustedProxies};
 use super::connections::{close, close_one, list};
-use super::http::{Queries, authenticate, how_to_ask};
-use super::ws::{Upgrade, Upgrades};
+use super::endpoint::Client;
+use super::entrance::Entrance;
+use super::http::{Asking, Http, authenticate};
+use super::introduction::Introduction;
+use super::origin::{Origins, guard};
+use super::server::Server;
+use super::ws::{self, Upgrade};
 use crate::drain::Drain;
 use crate::hub::Hub;
 use crate::ingest::{Refused, check};
@@ -30,8 +35,11 @@ pub struct Routes {
     pub path: String,
     /// Where it is, too.
     pub also_at: Vec<String>,
-    pub upgrades: Upgrades,
-    pub queries: Queries,
+    /// Whose pages may ask.
+    pub origins: Origins,
+    pub server: Arc<Server>,
+    pub entrance: Arc<Entrance>,
+    pub http: Http,
     pub registry: Arc<Registry>,
     pub proxies: TrustedProxies,
     pub hub: Arc<Hub>,
@@ -43,9 +51,6 @@ pub struct Routes {
     pub body_timeout: Duration,
 }
 
-/// How long browsers may remember what CORS allows.
-const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
-
 /// Whether a path is one that leads elsewhere than to GraphQL.
 pub fn is_fixed(path: &str) -> bool {
     let fixed = ["/healthz", "/readyz", "/metrics", "/v1"];
@@ -53,13 +58,10 @@ pub fn is_fixed(path: &str) -> bool {
 }
 
 impl Routes {
-    /// All routes. Any origin may ask: there are no cookies that a page could use in somebody's name.
+    /// All routes.
     pub fn router(self) -> Router {
-        let cors = CorsLayer::new()
-            .allow_origin(Any)
-            .allow_methods([Method::GET, Method::POST, Method::DELETE])
-            .allow_headers(AllowHeaders::mirror_request())
-            .max_age(CORS_MAX_AGE);
+        let cors = self.origins.cors();
+        let guard = from_fn_with_state(self.origins.clone(), guard);
         let fixed = Router::new()
             .route("/v1/events/{channel}", post(publish))
             .route("/v1/connections", get(list).delete(close))
@@ -70,16 +72,30 @@ impl Routes {
         // A set, because a path that is routed twice is a panic.
         let paths: BTreeSet<_> = self.also_at.iter().chain([&self.path]).collect();
         let graphql = paths.into_iter().fold(fixed, |router, path| {
-            router.route(path, get(subscribe).post(query))
+            router.route(path, get(ask).post(ask_by_post).put(reserve).delete(end))
         });
         graphql
             .fallback(not_found)
+            .layer(guard)
             .layer(cors)
             .with_state(Arc::new(self))
     }
 }
 
 impl Routes {
+    fn asking<'a>(
+        &self,
+        peer: Peer,
+        headers: &'a HeaderMap,
+        parameters: &'a Option<String>,
+    ) -> Asking<'a> {
+        Asking {
+            headers,
+            parameters: parameters.as_deref().unwrap_or_default(),
+            address: self.proxies.client(peer.0, headers),
+        }
+    }
+
     /// The body of a request, in full and in time.
     pub(super) async fn read(&self, body: Body) -> Result<Bytes, Response> {
         let read = Limited::new(body, self.message_bytes).collect();
@@ -94,28 +110,73 @@ impl Routes {
     }
 }
 
-async fn subscribe(
+/// A GET at a GraphQL path: an upgrade, or a request like others.
+async fn ask(
     State(routes): State<Arc<Routes>>,
     Extension(peer): Extension<Peer>,
+    RawQuery(parameters): RawQuery,
     headers: HeaderMap,
     upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    if routes.drain.begun.is_cancelled() {
+        return stopping();
+    }
+    let asking = routes.asking(peer, &headers, &parameters);
     match upgrade {
-        Ok(_) if routes.drain.begun.is_cancelled() => stopping(),
         Ok(upgrade) => {
-            let address = routes.proxies.client(peer.0, &headers);
-            routes.upgrades.accept(upgrade, address)
+            let place = match routes.entrance.enter(asking.address) {
+                Ok(place) => place,
+                Err(refused) => return refused,
+            };
+            let client = Client::at(asking.address);
+            let said = Introduction::of_headers(&headers);
+            ws::accept(routes.server.clone(), upgrade, client, place, said)
         }
         Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
-        Err(_) => how_to_ask(),
+        Err(_) => routes.http.get(asking).await,
     }
 }
 
-async fn query(State(routes): State<Arc<Routes>>, headers: HeaderMap, body: Body) -> Response {
+async fn ask_by_post(
+    State(routes): State<Arc<Routes>>,
+    Extension(peer): Extension<Peer>,
+    RawQuery(parameters): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if routes.drain.begun.is_cancelled() {
+        return stopping();
+    }
     match routes.read(body).await {
-        Ok(body) => routes.queries.answer(&headers, body).await,
+        Ok(body) => {
+            let asking = routes.asking(peer, &headers, &parameters);
+            routes.http.post(asking, &body).await
+        }
         Err(refused) => refused,
     }
+}
+
+async fn reserve(
+    State(routes): State<Arc<Routes>>,
+    Extension(peer): Extension<Peer>,
+    RawQuery(parameters): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    if routes.drain.begun.is_cancelled() {
+        return stopping();
+    }
+    let asking = routes.asking(peer, &headers, &parameters);
+    routes.http.reserve(asking).await
+}
+
+async fn end(
+    State(routes): State<Arc<Routes>>,
+    Extension(peer): Extension<Peer>,
+    RawQuery(parameters): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let asking = routes.asking(peer, &headers, &parameters);
+    routes.http.end(asking).await
 }
 
 /// `POST /v1/events/<channel>`, for keys with the scope `publish`.
@@ -125,7 +186,7 @@ async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match authenticate(&routes.queries.authenticator, &headers).await {
+    match authenticate(&routes.server.authenticator, &headers).await {
         Ok(session) if session.identity.scopes().may_publish() => {}
         Ok(_) => {
             return refuse(

@@ -15,7 +15,11 @@ use tidings::hub::Hub;
 use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
-use tidings::transport::ws::{self, Close, Connection, Server};
+use tidings::transport::close::Close;
+use tidings::transport::endpoint;
+use tidings::transport::protocol::Protocol;
+use tidings::transport::server::Server;
+use tidings::transport::ws::Connection;
 use tidings::websocket::{Message, Opcode, Reader, Role, close_payload, push_masked};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until};
@@ -240,7 +244,9 @@ impl Client {
         let mut ear = Ear::new(read);
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let mut connection = tokio::spawn(Connection::over(pipe, self.server, somebody()).run());
+        let mut connection = tokio::spawn(
+            Connection::over(pipe, self.server, somebody(), Protocol::GraphqlTransportWs).run(),
+        );
         let mut to_say: Vec<(Instant, Frame)> = says
             .iter()
             .map(|(time, text)| (at(*time), frame(text)))
@@ -349,8 +355,8 @@ fn answer(message: &Message<'_>) -> Option<Frame> {
     }
 }
 
-fn somebody() -> ws::Client {
-    ws::Client {
+fn somebody() -> endpoint::Client {
+    endpoint::Client {
         id: uuid::Uuid::new_v4(),
         address: [127, 0, 0, 1].into(),
     }

@@ -1,7 +1,6 @@
 //! The life of one socket, from its opening to its end.
 
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -9,27 +8,20 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
-use uuid::Uuid;
+use tokio::time::timeout;
 
-use super::Place;
-use super::close::Close;
-use super::graphql_transport_ws::{self as words, ClientMessage, SUBPROTOCOL};
 use super::handshake::Admitted;
+use super::message::{ClientMessage, decode};
 use super::open::Open;
-use super::server::Server;
 use super::socket::{Direct, Line, Piped, Socket, SocketError};
-use crate::hub::{Framing, Outbox};
-use crate::metrics::{ConnectionLabel, Held, Metrics, ReasonLabel};
+use crate::hub::Outbox;
+use crate::transport::close::Close;
+use crate::transport::endpoint::{Client, Endpoint};
+use crate::transport::entrance::Place;
+use crate::transport::introduction::Introduction;
+use crate::transport::protocol::Protocol;
+use crate::transport::server::Server;
 use crate::websocket::{Message, Opcode, close_payload, push_frame};
-
-/// Who is at the other end of a socket, before it has said anything.
-#[derive(Clone, Copy, Debug)]
-pub struct Client {
-    /// Of the connection: in log lines and lists.
-    pub id: Uuid,
-    pub address: IpAddr,
-}
 
 /// How long a client may take to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -37,15 +29,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// variables. Its outbox alone is touched by others.
 pub struct Connection<L> {
     pub(super) socket: Socket<L>,
-    pub(super) server: Arc<Server>,
-    pub(super) client: Client,
-    pub(super) outbox: Arc<Outbox>,
-    /// The id of the key that opened it, for log lines.
-    key: Option<Uuid>,
-    since: Instant,
-    counted: Held,
-    /// `None` where nothing is limited.
-    place: Option<Place>,
+    pub(super) endpoint: Endpoint,
 }
 
 /// What became of a connection that was to be opened. Boxed, because what a task is handed it has
@@ -66,23 +50,25 @@ impl Connection<Direct> {
         read: &[u8],
         server: Arc<Server>,
         client: Client,
+        protocol: Protocol,
     ) -> Self {
-        let outbox = Outbox::new(server.outbox.clone(), Framing::WebSocket, Some(stream));
+        let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), Some(stream));
         let line = Direct::of(outbox.clone());
-        Connection::new(line, read, outbox, server, client)
+        Connection::new(line, read, Endpoint::new(server, client, protocol, outbox))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<Piped<S>> {
     /// A connection over anything else. All of its writing is done by its own task.
-    pub fn over(pipe: S, server: Arc<Server>, client: Client) -> Self {
-        let outbox = Outbox::new(server.outbox.clone(), Framing::WebSocket, None);
-        Connection::new(Piped(pipe), &[], outbox, server, client)
+    pub fn over(pipe: S, server: Arc<Server>, client: Client, protocol: Protocol) -> Self {
+        let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
+        let endpoint = Endpoint::new(server, client, protocol, outbox);
+        Connection::new(Piped(pipe), &[], endpoint)
     }
 
     /// Lives until the client goes, or a reason to end it comes up; says which.
     pub async fn run(self) -> Close {
-        let opened = self.open().map(Some);
+        let opened = self.open(None).map(Some);
         live(opened).await.expect("it was opened")
     }
 }
@@ -110,23 +96,17 @@ pub(super) fn live<L: Line + 'static>(
 }
 
 impl<L: Line> Connection<L> {
-    fn new(line: L, read: &[u8], outbox: Arc<Outbox>, server: Arc<Server>, client: Client) -> Self {
-        let counted = count(&server.metrics, "unknown");
+    fn new(line: L, read: &[u8], endpoint: Endpoint) -> Self {
+        let message_bytes = endpoint.server.limits.message_bytes;
         Connection {
-            socket: Socket::new(line, read, server.limits.message_bytes),
-            server,
-            client,
-            outbox,
-            key: None,
-            since: Instant::now(),
-            counted,
-            place: None,
+            socket: Socket::new(line, read, message_bytes),
+            endpoint,
         }
     }
 
     /// Its place among all that there may be, which is free when it has ended.
     pub(super) fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.endpoint.take_place(place);
         self
     }
 
@@ -135,60 +115,50 @@ impl<L: Line> Connection<L> {
         Err(Box::new((self, Close::SubprotocolNotAcceptable)))
     }
 
-    /// Lets the client in, or says why not.
-    pub(super) async fn open(mut self) -> Opened<L> {
+    /// Lets the client in, or says why not. What was said of it in headers is known already.
+    pub(super) async fn open(mut self, said: Option<Box<Introduction>>) -> Opened<L> {
         let Admitted {
             session,
             registered,
-            ack,
-        } = match self.handshake().await {
+            early,
+        } = match self.handshake(said).await {
             Ok(admitted) => admitted,
             Err(close) => return Err(Box::new((self, close))),
         };
-        self.counted = count(&self.server.metrics, session.identity.kind());
-        self.key = session.credential.key_id();
-        self.say(&ack);
-        Ok(Box::new(Open::new(self, session, registered)))
+        self.endpoint.set_session(&session);
+        let mut open = Box::new(Open::new(self, session, registered));
+        for message in early {
+            if let Err(close) = open.on_early(message) {
+                return Err(Box::new((open.into_connection(), close)));
+            }
+        }
+        Ok(open)
     }
 
     async fn end(mut self, close: Close) -> Close {
         self.say_goodbye(&close).await;
-        let reason = close.name();
-        let closes = &self.server.metrics.closes;
-        closes.get_or_create(&ReasonLabel { reason }).inc();
-        tracing::info!(
-            id = %self.client.id.simple(),
-            key = self.key.map(tracing::field::display),
-            close.code = close.code(),
-            close.reason = reason,
-            duration_ms = self.since.elapsed().as_millis() as u64,
-            "connection ended"
-        );
+        self.endpoint.ended(&close);
         close
     }
 
     /// The next message of the protocol; `None` for a frame that is none of its. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Option<ClientMessage>, Close> {
-        match hear(&mut self.socket, &self.outbox).await? {
+        match hear(&mut self.socket, &self.endpoint).await? {
             Heard::Says(message) => Ok(Some(message)),
             Heard::Ping | Heard::Pong => Ok(None),
         }
-    }
-
-    pub(super) fn say(&self, text: &str) {
-        self.outbox
-            .say(|out| push_frame(out, Opcode::Text, &[text.as_bytes()]));
     }
 
     /// Sends the close frame, and gives the client a moment to answer it.
     async fn say_goodbye(&mut self, close: &Close) {
         let is_answer = *close == Close::ByClient;
         if let Some(code) = close.code() {
-            say_close(&self.outbox, code, &close.reason());
+            say_close(&self.endpoint.outbox, code, &close.reason());
         } else if !is_answer {
-            return self.outbox.shut();
+            return self.endpoint.outbox.shut();
         }
-        let Connection { socket, outbox, .. } = self;
+        let Connection { socket, endpoint } = self;
+        let outbox = &endpoint.outbox;
         let goodbye = async {
             let flushed = poll_fn(|context| socket.poll_flush(context, outbox)).await;
             if is_answer || flushed.is_err() {
@@ -207,14 +177,18 @@ impl<L: Line> Connection<L> {
         };
         // Over the limit the socket is dropped: the client has had its chance.
         let _ = timeout(CLOSE_WAIT, goodbye).await;
-        self.outbox.shut();
+        self.endpoint.outbox.shut();
     }
 }
 
 /// The next thing that a client says. Its pings and its goodbye are answered. Cancel-safe.
-pub(super) async fn hear<L: Line>(socket: &mut Socket<L>, outbox: &Outbox) -> Result<Heard, Close> {
+pub(super) async fn hear<L: Line>(
+    socket: &mut Socket<L>,
+    endpoint: &Endpoint,
+) -> Result<Heard, Close> {
+    let outbox = &endpoint.outbox;
     let read = |message: Message<'_>| match message {
-        Message::Text(text) => words::decode(&text).map(Heard::Says),
+        Message::Text(text) => decode(endpoint.protocol, &text).map(Heard::Says),
         Message::Binary(_) => Err(Close::InvalidMessage(
             "a binary frame, messages are text".into(),
         )),
@@ -247,11 +221,4 @@ fn say_close(outbox: &Outbox, code: u16, reason: &str) {
 
 fn is_close(message: Message<'_>) -> bool {
     matches!(message, Message::Close(_))
-}
-
-fn count(metrics: &Metrics, identity: &'static str) -> Held {
-    Held::new(&metrics.connections.get_or_create(&ConnectionLabel {
-        protocol: SUBPROTOCOL,
-        identity,
-    }))
 }

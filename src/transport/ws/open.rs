@@ -2,23 +2,24 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::time::Duration;
 
-use futures_util::FutureExt;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::close::Close;
 use super::connection::{Connection, Heard, hear};
-use super::graphql_transport_ws::{self as words, ClientMessage, Refreshed};
+use super::graphql_transport_ws::{Refreshed, pong, refreshed};
+use super::graphql_ws::{KEEP_ALIVE, complaint};
 use super::heartbeat::{Beat, Heartbeat};
+use super::message::ClientMessage;
 use super::refresh::Refresh;
 use super::socket::Line;
-use super::subscriptions::{Started, Subscriptions};
-use crate::auth::{Credential, Session, SessionEnd};
-use crate::graphql::{GraphqlError, Refusal, Request, errors_json};
-use crate::hub::State;
-use crate::registry::{Goodbye, Registered};
+use crate::auth::Session;
+use crate::graphql::Request;
+use crate::registry::Registered;
+use crate::transport::close::Close;
+use crate::transport::endpoint::Endpoint;
+use crate::transport::life::{Begun, Life};
+use crate::transport::protocol::Protocol;
+use crate::transport::subscriptions::Started;
 use crate::websocket::{Opcode, push_frame};
 
 /// A connection whose client was let in.
@@ -27,37 +28,32 @@ use crate::websocket::{Opcode, push_frame};
 /// [bell](crate::hub::Outbox::ring), with no timer and no buffer of their own; a test holds what one weighs.
 pub(super) struct Open<L> {
     connection: Connection<L>,
+    talk: Talk,
+}
+
+/// The client's part, and ours: what goes on between the two.
+struct Talk {
     life: Life,
-}
-
-/// What a client that was let in has, and what is known of it.
-struct Life {
-    session: Session,
-    registered: Registered,
     heartbeat: Heartbeat,
-    subscriptions: Subscriptions,
     refresh: Refresh,
-    /// When the clock rings next.
-    rings_at: Option<Instant>,
 }
-
-/// The clock on the wall may be set, or the machine may sleep: it is looked at again this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 impl<L: Line> Open<L> {
     pub(super) fn new(connection: Connection<L>, session: Session, registered: Registered) -> Self {
-        let heartbeat = Heartbeat::new(connection.server.limits.ping_interval);
+        let heartbeat = Heartbeat::new(connection.endpoint.server.limits.ping_interval);
         Open {
             connection,
-            life: Life {
-                session,
-                registered,
+            talk: Talk {
+                life: Life::new(session, registered),
                 heartbeat,
-                subscriptions: Subscriptions::default(),
                 refresh: Refresh::default(),
-                rings_at: None,
             },
         }
+    }
+
+    /// Takes what the client said before it was let in.
+    pub(super) fn on_early(&mut self, message: ClientMessage) -> Result<(), Close> {
+        self.talk.on_message(&self.connection.endpoint, message)
     }
 
     /// What is left of it to close.
@@ -69,222 +65,127 @@ impl<L: Line> Open<L> {
     /// started. Results are no part of this: whoever has one writes it. Everything that is awaited here
     /// is cancel-safe.
     pub(super) async fn operate(&mut self) -> Result<Infallible, Close> {
-        let Open { connection, life } = self;
-        connection.look_around(life)?;
+        let Open { connection, talk } = self;
+        let Connection { socket, endpoint } = connection;
+        talk.look_around(endpoint)?;
         loop {
-            let outbox = &connection.outbox;
+            let outbox = &endpoint.outbox;
             tokio::select! {
                 biased;
-                () = poll_fn(|context| outbox.poll_rung(context)) => connection.look_around(life)?,
-                newer = life.refresh.checked() => connection.on_refreshed(newer, life)?,
-                heard = hear(&mut connection.socket, outbox) => connection.on_heard(heard?, life)?,
-                started = life.subscriptions.started() => {
-                    connection.on_started(started, &mut life.subscriptions);
-                }
+                () = poll_fn(|context| outbox.poll_rung(context)) => talk.look_around(endpoint)?,
+                newer = talk.refresh.checked() => talk.on_refreshed(endpoint, newer)?,
+                heard = hear(socket, endpoint) => talk.on_heard(endpoint, heard?)?,
+                started = talk.life.subscriptions.started() => talk.on_started(endpoint, started),
             }
-            life.registered
-                .set_subscriptions(life.subscriptions.count());
+            talk.life.tell_registry();
         }
     }
 }
 
-impl<L: Line> Connection<L> {
-    /// Looks at everything that may have been rung for: the drain, the end of the credentials and who
-    /// may close it go first, then what is wrong with the client.
-    fn look_around(&self, life: &mut Life) -> Result<(), Close> {
-        let limits = &self.server.limits;
-        if self.server.drain.is_cancelled() {
-            return Err(Close::GoingAway);
-        }
-        if let Some(end) = life.session.credential.end(Timestamp::now()) {
-            return Err(end.into());
-        }
-        if let Some(goodbye) = life.registered.goodbye() {
-            return Err(goodbye.into());
-        }
-        self.forget_ended(&mut life.subscriptions);
-        let now = Instant::now();
-        match self.outbox.state() {
-            State::Overflowed => return Err(Close::TooSlow),
-            State::Pending { since } if since + limits.write_timeout <= now => {
-                return Err(Close::TooSlow);
-            }
-            State::Pending { .. } | State::Clear => {}
-        }
-        match life.heartbeat.due(now) {
+impl Talk {
+    /// Looks at everything that may have been rung for, and pings the client when it is time to.
+    fn look_around(&mut self, endpoint: &Endpoint) -> Result<(), Close> {
+        self.life.check(endpoint)?;
+        match self.heartbeat.due(Instant::now()) {
             Some(Beat::Silence) => return Err(Close::Unresponsive),
             Some(Beat::Ping) => {
-                self.outbox.say(|out| push_frame(out, Opcode::Ping, &[]));
-                life.heartbeat.pinged(limits.pong_timeout);
+                endpoint
+                    .outbox
+                    .say(|out| push_frame(out, Opcode::Ping, &[]));
+                if endpoint.protocol == Protocol::GraphqlWs {
+                    endpoint.say(KEEP_ALIVE);
+                }
+                self.heartbeat.pinged(endpoint.server.limits.pong_timeout);
             }
             None => {}
         }
-        let mut next = life.heartbeat.due_at();
         // The ping, too, may not have been taken.
-        if let State::Pending { since } = self.outbox.state() {
-            next = next.min(since + limits.write_timeout);
-        }
-        if let Some(in_time) = ends_in(&life.session.credential) {
-            next = next.min(now + in_time);
-        }
-        self.set_clock(next, life);
+        self.life.set_clock(endpoint, self.heartbeat.due_at());
         Ok(())
     }
 
-    /// Has the clock ring at this time, unless it rings before anyway.
-    fn set_clock(&self, time: Instant, life: &mut Life) {
-        let now = Instant::now();
-        if life.rings_at.is_none_or(|at| at <= now || time < at) {
-            self.server.clock.ring_at(time, &self.outbox);
-            life.rings_at = Some(time);
-        }
-    }
-
     fn on_refreshed(
-        &self,
+        &mut self,
+        endpoint: &Endpoint,
         newer: Result<Session, Refreshed>,
-        life: &mut Life,
     ) -> Result<(), Close> {
-        let refreshed = match newer {
+        let outcome = match newer {
             Ok(newer) => {
                 let key = newer.credential.key_id();
-                life.registered.set_credential(&newer.identity, key);
-                life.session = newer;
-                let expires_at = life.session.credential.expires_at();
+                self.life.registered.set_credential(&newer.identity, key);
+                self.life.session = newer;
+                let expires_at = self.life.session.credential.expires_at();
                 Refreshed::Authenticated { expires_at }
             }
             Err(refused) => refused,
         };
-        self.say(&words::refreshed(&refreshed));
+        endpoint.say(&refreshed(&outcome));
         // It may end sooner than the one before.
-        self.look_around(life)
+        self.look_around(endpoint)
     }
 
-    fn on_heard(&self, heard: Heard, life: &mut Life) -> Result<(), Close> {
+    fn on_heard(&mut self, endpoint: &Endpoint, heard: Heard) -> Result<(), Close> {
         match heard {
-            Heard::Says(message) => self.on_message(message, life),
+            Heard::Says(message) => self.on_message(endpoint, message),
             Heard::Ping => Ok(()),
             Heard::Pong => {
-                let interval = self.server.limits.ping_interval;
-                if let Some(round_trip) = life.heartbeat.ponged(interval) {
-                    life.registered.set_round_trip(round_trip);
-                    self.set_clock(life.heartbeat.due_at(), life);
+                let interval = endpoint.server.limits.ping_interval;
+                if let Some(round_trip) = self.heartbeat.ponged(interval) {
+                    self.life.registered.set_round_trip(round_trip);
+                    self.life.ring_at(endpoint, self.heartbeat.due_at());
                 }
                 Ok(())
             }
         }
     }
 
-    fn on_message(&self, message: ClientMessage, life: &mut Life) -> Result<(), Close> {
+    fn on_message(&mut self, endpoint: &Endpoint, message: ClientMessage) -> Result<(), Close> {
         match message {
             ClientMessage::ConnectionInit(_) => return Err(Close::TooManyInits),
             ClientMessage::Subscribe { id, request } => {
-                return self.subscribe(id, request, life);
+                return self.subscribe(endpoint, id, request);
             }
-            ClientMessage::Complete { id } => life.subscriptions.end(&id),
-            ClientMessage::Ping(payload) => self.say(&words::pong(payload.as_deref())),
+            ClientMessage::Complete { id } => {
+                if self.life.subscriptions.end(&id) {
+                    endpoint.protocol.confirm_end(&endpoint.outbox, &id);
+                }
+            }
+            ClientMessage::Ping(payload) => endpoint.say(&pong(payload.as_deref())),
             ClientMessage::Refresh(authorization) => {
-                let authenticator = self.server.authenticator.clone();
-                let present = life.session.identity.clone();
+                let authenticator = endpoint.server.authenticator.clone();
+                let present = self.life.session.identity.clone();
                 // Beside everything else: an issuer may have to be asked.
-                if let Err(busy) = life.refresh.begin(authenticator, present, authorization) {
-                    self.say(&words::refreshed(&busy));
+                if let Err(busy) = self.refresh.begin(authenticator, present, authorization) {
+                    endpoint.say(&refreshed(&busy));
                 }
             }
             ClientMessage::Pong => {}
+            ClientMessage::Terminate => return Err(Close::Terminated),
+            ClientMessage::Invalid { id, what } => endpoint.say(&complaint(id.as_deref(), &what)),
         }
         Ok(())
     }
 
-    fn subscribe(&self, id: String, request: Request, life: &mut Life) -> Result<(), Close> {
-        let subscriptions = &mut life.subscriptions;
-        // The client may have heard of an end before this task has.
-        self.forget_ended(subscriptions);
-        if subscriptions.has(&id) {
-            return Err(Close::SubscriberExists(id));
+    fn subscribe(
+        &mut self,
+        endpoint: &Endpoint,
+        id: String,
+        request: Request,
+    ) -> Result<(), Close> {
+        if endpoint.protocol == Protocol::GraphqlWs {
+            self.life.subscriptions.end(&id);
         }
-        let limit = self.server.limits.subscriptions;
-        // What the client has ended may still be starting.
-        if subscriptions.load() >= limit {
-            let message = format!("A connection may have {limit} subscriptions at a time");
-            let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
-            self.say(&words::error(&id, &errors_json(&[error])));
-            return Ok(());
-        }
-        let subscription = subscriptions.reserve(&id);
-        let graphql = self.server.graphql.clone();
-        let identity = life.session.identity.clone();
-        let outbox = self.outbox.clone();
-        let envelope = words::envelope(subscription, &id);
-        let mut start = async move {
-            let result = graphql
-                .subscribe(&identity, request, &outbox, &envelope)
-                .await;
-            Started {
-                subscription,
-                result,
-            }
-        }
-        .boxed();
-        // Most start on the spot. One that must wait for the bus keeps nobody waiting.
-        match (&mut start).now_or_never() {
-            Some(started) => self.on_started(started, subscriptions),
-            None => subscriptions.starts(start),
+        match self.life.begin(endpoint, &id, request) {
+            Begun::Exists => return Err(Close::SubscriberExists(id)),
+            Begun::Started(started) => self.on_started(endpoint, started),
+            Begun::Starts => {}
         }
         Ok(())
     }
 
-    fn on_started(&self, started: Started, subscriptions: &mut Subscriptions) {
-        let Started {
-            subscription,
-            result,
-        } = started;
-        let refusal = match result {
-            Ok(membership) => return subscriptions.runs(subscription, membership),
-            Err(refusal) => refusal,
-        };
-        let Some(id) = subscriptions.forget(subscription) else {
-            return;
-        };
-        match refusal {
-            Refusal::Error(errors) => self.say(&words::error(&id, &errors)),
-            Refusal::Result(payload) => {
-                self.say(&words::next(&id, &payload));
-                self.say(&words::complete(&id));
-            }
-        }
-    }
-
-    /// Frees the ids of subscriptions whose last message is on its way.
-    fn forget_ended(&self, subscriptions: &mut Subscriptions) {
-        for ended in self.outbox.take_ended() {
-            subscriptions.forget(ended);
-        }
-    }
-}
-
-/// When credentials are to be looked at again, if they end by themselves.
-fn ends_in(credential: &Credential) -> Option<Duration> {
-    let left = credential.closes_at()?.duration_since(Timestamp::now());
-    // An error is a time that has passed.
-    Some(Duration::try_from(left).unwrap_or_default().min(LOOK_AGAIN))
-}
-
-impl From<SessionEnd> for Close {
-    fn from(end: SessionEnd) -> Self {
-        match end {
-            SessionEnd::KeyRevoked => Close::KeyRevoked,
-            SessionEnd::KeyExpired => Close::KeyExpired,
-            SessionEnd::TokenExpired => Close::TokenExpired,
-        }
-    }
-}
-
-impl From<Goodbye> for Close {
-    fn from(goodbye: Goodbye) -> Self {
-        match goodbye {
-            Goodbye::Replaced => Close::Replaced,
-            Goodbye::Closed { code, reason } => Close::ByOperator { code, reason },
+    fn on_started(&mut self, endpoint: &Endpoint, started: Started) {
+        if let Some((id, refusal)) = self.life.settle(started) {
+            endpoint.protocol.refuse(&endpoint.outbox, &id, &refusal);
         }
     }
 }

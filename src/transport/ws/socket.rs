@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::close::Close;
 use crate::hub::Outbox;
+use crate::transport::close::Close;
 use crate::websocket::{self, Message, Reader, Role};
 
 /// The bytes under a socket.

@@ -14,6 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::transport::stalling::Stalling;
 use crate::websocket::accept_key;
 
 /// A request for a WebSocket. That it is a proper one is judged by axum; what is spoken behind it is
@@ -80,8 +81,8 @@ impl Upgrade {
         let on_upgrade = self.on_upgrade;
         let upgraded = async move {
             let upgraded = on_upgrade.await.map_err(|_| Gone)?;
-            Ok(match upgraded.downcast::<TokioIo<TcpStream>>() {
-                Ok(parts) => Upgraded::Tcp(parts.io.into_inner(), parts.read_buf),
+            Ok(match upgraded.downcast::<TokioIo<Stalling>>() {
+                Ok(parts) => Upgraded::Tcp(parts.io.into_inner().into_stream(), parts.read_buf),
                 Err(upgraded) => Upgraded::Other(TokioIo::new(upgraded)),
             })
         };

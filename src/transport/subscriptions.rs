@@ -38,6 +38,17 @@ impl Subscriptions {
         self.running.iter().any(|running| &*running.id == id)
     }
 
+    /// As the client gave them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.running.iter().map(|running| &*running.id)
+    }
+
+    /// Whether one has this id and does not run yet.
+    pub(super) fn is_starting(&self, id: &str) -> bool {
+        let mut all = self.running.iter();
+        all.any(|running| &*running.id == id && running.membership.is_none())
+    }
+
     /// How many the client has.
     pub(super) fn count(&self) -> usize {
         self.running.len()
@@ -97,9 +108,11 @@ impl Subscriptions {
     }
 
     /// The client's `complete`: nothing more is sent for this id, and it is free again. An unknown
-    /// id is not an error: client and server may complete at the same time.
-    pub(super) fn end(&mut self, id: &str) {
+    /// id is not an error: client and server may complete at the same time. Says whether there was one.
+    pub(super) fn end(&mut self, id: &str) -> bool {
+        let before = self.running.len();
         self.running.retain(|running| &*running.id != id);
+        self.running.len() < before
     }
 
     /// Forgets a subscription that has ended here, and gives back its id; `None` if the client has

@@ -39,6 +39,12 @@ pub struct ConnectionLimits {
     /// Messages above this close their connection.
     pub message_bytes: usize,
     pub outbox: OutboxLimits,
+    /// How often a comment is sent in an event stream, and
+    pub sse_heartbeat: Duration,
+    /// a part that says nothing in a multipart response.
+    pub multipart_heartbeat: Duration,
+    /// From the reservation of an event stream to its opening.
+    pub reservation: Duration,
     /// Told to clients who ask: how long to wait at most, at random, before coming back.
     pub reconnect_jitter: Duration,
 }

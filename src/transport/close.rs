@@ -9,6 +9,10 @@ use crate::registry::{BadConnectionId, GoodbyeCode, GoodbyeReason, TooMany};
 pub enum Close {
     /// The client sent a close frame.
     ByClient,
+    /// The client said `connection_terminate`, as graphql-ws has it.
+    Terminated,
+    /// The one operation of an HTTP stream has completed, or was refused.
+    Completed,
     /// The socket ended without one.
     Gone,
     /// No pong came in time: the socket is dropped, there is nobody to tell.
@@ -41,7 +45,7 @@ pub enum Close {
     KeyExpired,
     /// The token was good, and has expired.
     TokenExpired,
-    /// The client did not offer `graphql-transport-ws`.
+    /// The client did not offer `graphql-transport-ws` or `graphql-ws`.
     SubprotocolNotAcceptable,
     /// No `connection_init` within `limits.init_timeout`.
     InitTimeout,
@@ -65,7 +69,8 @@ impl Close {
     /// The code of the close frame; `None` if there is nobody to send one to.
     pub fn code(&self) -> Option<u16> {
         Some(match self {
-            Close::ByClient | Close::Gone | Close::Unresponsive => return None,
+            Close::ByClient | Close::Completed | Close::Gone | Close::Unresponsive => return None,
+            Close::Terminated => 1000,
             Close::GoingAway => 1001,
             Close::ProtocolError => 1002,
             Close::NotUtf8 => 1007,
@@ -87,10 +92,16 @@ impl Close {
         })
     }
 
+    /// Whether the client should come back at once, as it is: nothing is wrong with it, or nothing that lasts.
+    pub fn is_to_come_back(&self) -> bool {
+        matches!(self.code(), Some(1001 | 1012 | 1013))
+    }
+
     /// The words of the close frame, cut to what fits.
     pub fn reason(&self) -> String {
         let reason: Cow<'_, str> = match self {
-            Close::ByClient | Close::Gone | Close::Unresponsive => "".into(),
+            Close::ByClient | Close::Completed | Close::Gone | Close::Unresponsive => "".into(),
+            Close::Terminated => "Terminated by the client".into(),
             Close::GoingAway => "Going away".into(),
             Close::ProtocolError => "Protocol error".into(),
             Close::NotUtf8 => "Text that is not UTF-8".into(),
@@ -123,6 +134,8 @@ impl Close {
     pub fn name(&self) -> &'static str {
         match self {
             Close::ByClient => "by_client",
+            Close::Terminated => "terminated",
+            Close::Completed => "completed",
             Close::Gone => "gone",
             Close::Unresponsive => "unresponsive",
             Close::GoingAway => "going_away",
@@ -164,6 +177,8 @@ mod tests {
     fn every() -> Vec<Close> {
         vec![
             Close::ByClient,
+            Close::Terminated,
+            Close::Completed,
             Close::Gone,
             Close::Unresponsive,
             Close::GoingAway,
@@ -207,7 +222,7 @@ mod tests {
     fn next(close: &Close) -> Next {
         match close.code() {
             None if *close == Close::Unresponsive => Next::ComesBack,
-            None => Next::HasLeft,
+            Some(1000) | None => Next::HasLeft,
             Some(1001 | 1006 | 1012 | 1013 | 1014) => Next::ComesBack,
             Some(1000..=1999 | 4400 | 4401 | 4406 | 4409 | 4429 | 4500) => Next::GivesUp,
             Some(_) => Next::ComesBack,
@@ -217,7 +232,15 @@ mod tests {
     fn when(close: &Close) -> &'static str {
         match close {
             Close::ByClient => "The client sent a close frame, which is answered.",
-            Close::Gone => "The socket ended without one.",
+            Close::Terminated => {
+                "The client said `connection_terminate`, in the older protocol `graphql-ws`."
+            }
+            Close::Completed => {
+                "The one operation of an HTTP stream (SSE, multipart) has completed, or was refused."
+            }
+            Close::Gone => {
+                "The socket ended without one, or the client of an HTTP stream has gone."
+            }
             Close::Unresponsive => {
                 "No pong came within `limits.pong_timeout`. The socket is dropped; the client sees 1006."
             }
@@ -252,7 +275,9 @@ mod tests {
             Close::TokenExpired => {
                 "The token's `exp`, `jwt.leeway` and up to `jwt.expiry_jitter` are over. Bring a newer token, or refresh in time."
             }
-            Close::SubprotocolNotAcceptable => "The client did not offer `graphql-transport-ws`.",
+            Close::SubprotocolNotAcceptable => {
+                "The client offered neither `graphql-transport-ws` nor `graphql-ws`."
+            }
             Close::InitTimeout => "No `connection_init` within `limits.init_timeout`.",
             Close::SubscriberExists(_) => "A subscribe with an id that is in use.",
             Close::Replaced => {

@@ -1,0 +1,256 @@
+//! GraphQL over HTTP: results at once, and responses that go on.
+//!
+//! A query is answered as "GraphQL over HTTP" has it. A subscription is answered by a response that goes
+//! on, if the client takes one: Server-Sent Events (`sse`) or multipart (`multipart`). Many operations share
+//! one event stream where a client asks for that (`single`).
+
+mod accept;
+pub(super) mod multipart;
+mod request;
+mod reservations;
+mod single;
+pub(super) mod sse;
+mod stream;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use self::accept::{Accept, Json};
+use self::request::{Asked, BadRequest};
+use self::reservations::Reservations;
+use self::stream::Stream;
+use super::close::Close;
+use super::endpoint::{Client, Endpoint, admit};
+use super::entrance::{COME_AGAIN, Entrance};
+use super::introduction::Introduction;
+use super::protocol::Protocol;
+use super::server::Server;
+use crate::auth::{AuthError, Authenticator, Session};
+use crate::graphql::{Answer, GraphqlError, Request, refused_json};
+use crate::hub::Outbox;
+use crate::registry::Registered;
+
+/// Answers HTTP requests at the GraphQL paths.
+pub struct Http {
+    server: Arc<Server>,
+    entrance: Arc<Entrance>,
+    reservations: Reservations,
+}
+
+/// Who asks, and what answers it takes.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) headers: &'a HeaderMap,
+    /// Behind the `?`.
+    pub(super) parameters: &'a str,
+    pub(super) address: IpAddr,
+}
+
+impl Http {
+    pub fn new(server: Arc<Server>, entrance: Arc<Entrance>) -> Self {
+        Http {
+            server,
+            entrance,
+            reservations: Reservations::default(),
+        }
+    }
+
+    /// Answers a GET: a query, a subscription, or an event stream that was reserved.
+    pub(super) async fn get(&self, asking: Asking<'_>) -> Response {
+        let accept = Accept::of(asking.headers);
+        if let Some(token) = single::token(asking) {
+            return self.open(&token).await;
+        }
+        let asked = match Asked::of_parameters(asking.parameters) {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return how_to_ask(),
+            Err(bad) => return refuse_request(&accept, &bad),
+        };
+        // A link must not change anything, whoever put it where. An operation that is none is said so below.
+        if let Ok(OperationType::Mutation) = self.server.graphql.operation_type(&asked.request) {
+            let words = "A mutation needs a POST";
+            let mut refused = refuse(&accept, StatusCode::METHOD_NOT_ALLOWED, words);
+            let allow = HeaderValue::from_static("POST");
+            refused.headers_mut().insert(header::ALLOW, allow);
+            return refused;
+        }
+        self.answer(asking, &accept, asked).await
+    }
+
+    /// Answers a POST: any operation, for a stream of its own or for one that is open.
+    pub(super) async fn post(&self, asking: Asking<'_>, body: &Bytes) -> Response {
+        let accept = Accept::of(asking.headers);
+        let asked = match Asked::of_body(asking.headers, body) {
+            Ok(asked) => asked,
+            Err(bad) => return refuse_request(&accept, &bad),
+        };
+        match single::token(asking) {
+            Some(token) => self.begin(asking, &token, asked).await,
+            None => self.answer(asking, &accept, asked).await,
+        }
+    }
+
+    async fn answer(&self, asking: Asking<'_>, accept: &Accept, asked: Asked) -> Response {
+        let request = asked.request;
+        let operation = self.server.graphql.operation_type(&request);
+        if let (Ok(OperationType::Subscription), Some(protocol)) = (&operation, accept.stream()) {
+            return self.stream(asking, protocol, request).await;
+        }
+        if accept.json().is_none() && accept.stream().is_none() {
+            let words = "Accept must take application/json, application/graphql-response+json, \
+                         text/event-stream or multipart/mixed;subscriptionSpec=1.0";
+            return refuse(accept, StatusCode::NOT_ACCEPTABLE, words);
+        }
+        self.server.metrics.queries.inc();
+        match authenticate(&self.server.authenticator, asking.headers).await {
+            Ok(session) => {
+                let answer = self.server.graphql.execute(&session.identity, request);
+                result(accept, answer.await)
+            }
+            Err(refused) => refused,
+        }
+    }
+
+    /// Answers with a stream of one operation.
+    async fn stream(&self, asking: Asking<'_>, protocol: Protocol, request: Request) -> Response {
+        let opened = self.let_in(asking, protocol).await;
+        let (mut stream, body) = match opened {
+            Ok((endpoint, session, registered)) => Stream::new(endpoint, session, registered),
+            Err(refused) => return refused,
+        };
+        stream.begin(request);
+        tokio::spawn(stream.run());
+        streaming(protocol, body)
+    }
+
+    /// Lets a client in that wants a stream; or says why not.
+    async fn let_in(
+        &self,
+        asking: Asking<'_>,
+        protocol: Protocol,
+    ) -> Result<(Endpoint, Session, Registered), Response> {
+        let server = &self.server;
+        let place = self.entrance.enter(asking.address)?;
+        let client = Client::at(asking.address);
+        let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
+        let mut endpoint = Endpoint::new(server.clone(), client, protocol, outbox.clone());
+        endpoint.take_place(place);
+        let said = Introduction::of_headers(asking.headers);
+        match admit(server, client, protocol, outbox, said).await {
+            Ok((session, registered)) => {
+                endpoint.set_session(&session);
+                Ok((endpoint, session, registered))
+            }
+            Err(close) => {
+                endpoint.ended(&close);
+                Err(refuse_client(&close))
+            }
+        }
+    }
+}
+
+/// Who asks, by the headers of a request. Nothing is downgraded: a bad key is answered 401.
+pub async fn authenticate(
+    authenticator: &Authenticator,
+    headers: &HeaderMap,
+) -> Result<Session, Response> {
+    let said = Introduction::of_headers(headers);
+    let session = authenticator.authenticate(&said.credentials, None).await;
+    session.map_err(|error| {
+        refuse_client(&match error {
+            AuthError::Forbidden(_) => Close::Forbidden,
+            AuthError::Unavailable(_) => Close::Unavailable,
+        })
+    })
+}
+
+/// Answers whoever is not let in.
+fn refuse_client(close: &Close) -> Response {
+    let status = match close {
+        Close::Forbidden => StatusCode::UNAUTHORIZED,
+        Close::BadConnectionId(_) => StatusCode::BAD_REQUEST,
+        Close::TooManyConnections(_) => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let words = match close {
+        Close::Forbidden => "Unauthorized".to_owned(),
+        _ => close.reason(),
+    };
+    let mut refused = json(
+        Json::Plain,
+        status,
+        refused_json(&[GraphqlError::new(words)]),
+    );
+    let headers = refused.headers_mut();
+    match status {
+        // RFC 9110, section 11.6.1: a 401 says how to do better.
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(header::RETRY_AFTER, COME_AGAIN.as_secs().into());
+        }
+        _ => {}
+    }
+    refused
+}
+
+/// What to say to a `GET` that is neither an upgrade nor anything else.
+fn how_to_ask() -> Response {
+    let words = "This is a GraphQL endpoint.\n\
+                 Subscriptions: WebSocket with the subprotocol graphql-transport-ws or graphql-ws;\n\
+                 GET or POST with Accept: text/event-stream; POST with Accept: multipart/mixed;subscriptionSpec=1.0\n\
+                 Queries: POST with Content-Type: application/json, or GET with ?query=\n";
+    (StatusCode::BAD_REQUEST, words).into_response()
+}
+
+/// The result of an operation, in whatever the client takes.
+fn result(accept: &Accept, answer: Answer) -> Response {
+    if let Some(media) = accept.json() {
+        let status = match media {
+            Json::GraphqlResponse if answer.is_request_error => StatusCode::BAD_REQUEST,
+            Json::GraphqlResponse | Json::Plain => StatusCode::OK,
+        };
+        return json(media, status, answer.json);
+    }
+    let protocol = accept.stream().unwrap_or(Protocol::Sse);
+    let begin = match protocol {
+        Protocol::Multipart => multipart::BEGIN,
+        _ => "",
+    };
+    streaming(protocol, format!("{begin}{}", protocol.only(&answer.json)))
+}
+
+fn streaming(protocol: Protocol, body: impl IntoResponse) -> Response {
+    let content_type = match protocol {
+        Protocol::Multipart => multipart::CONTENT_TYPE,
+        _ => sse::CONTENT_TYPE,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+        // nginx would keep what it reads until it has enough of it.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, body).into_response()
+}
+
+fn refuse_request(accept: &Accept, bad: &BadRequest) -> Response {
+    refuse(accept, bad.status(), &bad.to_string())
+}
+
+/// Answers what is no GraphQL request, or cannot be answered otherwise.
+fn refuse(accept: &Accept, status: StatusCode, words: &str) -> Response {
+    let media = accept.json().unwrap_or(Json::Plain);
+    json(media, status, refused_json(&[GraphqlError::new(words)]))
+}
+
+fn json(media: Json, status: StatusCode, body: String) -> Response {
+    let content_type = [(header::CONTENT_TYPE, media.content_type())];
+    (status, content_type, body).into_response()
+}

@@ -1,0 +1,177 @@
+//! What clients say over a WebSocket, and how it is read: the same for both subprotocols.
+
+use std::borrow::Cow;
+
+use async_graphql::Variables;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{graphql_transport_ws, graphql_ws};
+use crate::graphql::Request;
+use crate::transport::close::Close;
+use crate::transport::introduction::Introduction;
+use crate::transport::protocol::Protocol;
+
+/// What a client says.
+#[derive(Debug)]
+pub enum ClientMessage {
+    ConnectionInit(Introduction),
+    Subscribe {
+        id: String,
+        request: Request,
+    },
+    Complete {
+        id: String,
+    },
+    /// With its payload, as the client wrote it.
+    Ping(Option<String>),
+    /// A ping whose payload has an `Authorization`: newer credentials, in the middle of the
+    /// conversation. An extension of ours; to servers that do not know it, it is a ping.
+    Refresh(SecretString),
+    Pong,
+    /// The client leaves, and waits for the socket to be closed.
+    Terminate,
+    /// Nothing of the protocol, in one that goes on after that: what is wrong, and with which operation.
+    Invalid {
+        id: Option<String>,
+        what: Cow<'static, str>,
+    },
+}
+
+/// A text frame, taken apart so far as both subprotocols have it.
+pub(super) struct Frame<'a> {
+    pub(super) kind: String,
+    id: Option<&'a RawValue>,
+    payload: Option<&'a RawValue>,
+}
+
+/// Reads a text frame.
+pub(super) fn decode(protocol: Protocol, text: &str) -> Result<ClientMessage, Close> {
+    match protocol {
+        Protocol::GraphqlWs => Ok(graphql_ws::decode(text)),
+        _ => graphql_transport_ws::decode(text),
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// An object with a `type`, perhaps an `id` and a `payload`; what else is in it is passed over.
+    pub(super) fn read(text: &'a str) -> Result<Self, Close> {
+        #[derive(Deserialize)]
+        struct Keys<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Option<&'a RawValue>,
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            payload: Option<&'a RawValue>,
+        }
+        if !text.trim_start().starts_with('{') {
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            return Err(invalid(if is_json {
+                "not a JSON object"
+            } else {
+                "not JSON"
+            }));
+        }
+        let Keys { kind, id, payload } = serde_json::from_str(text).map_err(|error| {
+            invalid(if error.is_data() {
+                "a key appears twice"
+            } else {
+                "not JSON"
+            })
+        })?;
+        let kind = kind.ok_or_else(|| invalid("`type` is missing"))?;
+        let kind =
+            serde_json::from_str(kind.get()).map_err(|_| invalid("`type` is not a string"))?;
+        Ok(Frame { kind, id, payload })
+    }
+
+    /// The id of the operation that it is about.
+    pub(super) fn id(&self) -> Result<String, Close> {
+        let id = self.id.ok_or_else(|| invalid("`id` is missing"))?;
+        let id: String =
+            serde_json::from_str(id.get()).map_err(|_| invalid("`id` is not a string"))?;
+        if id.is_empty() {
+            Err(invalid("`id` is empty"))
+        } else {
+            Ok(id)
+        }
+    }
+
+    /// Its payload, which has to be an object where there is one. `null` is none.
+    pub(super) fn object(&self) -> Result<Option<&'a RawValue>, Close> {
+        match self.payload {
+            Some(payload) if !is_object(payload) => {
+                let kind = &self.kind;
+                Err(invalid(format!("`payload` of {kind} is not an object")))
+            }
+            payload => Ok(payload),
+        }
+    }
+
+    /// The payload of `connection_init`.
+    pub(super) fn introduction(&self) -> Result<Introduction, Close> {
+        match self.object()? {
+            Some(payload) => Introduction::of_payload(payload).ok_or_else(|| invalid("not JSON")),
+            None => Ok(Introduction::default()),
+        }
+    }
+
+    /// The payload of what begins an operation.
+    pub(super) fn request(&self) -> Result<Request, Close> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Payload<'a> {
+            #[serde(borrow)]
+            query: Option<&'a RawValue>,
+            #[serde(borrow)]
+            operation_name: Option<&'a RawValue>,
+            #[serde(borrow)]
+            variables: Option<&'a RawValue>,
+            #[serde(borrow)]
+            extensions: Option<&'a RawValue>,
+        }
+        let kind = &self.kind;
+        let payload = self
+            .object()?
+            .ok_or_else(|| invalid(format!("`payload` of {kind} is missing")))?;
+        let payload: Payload<'_> = serde_json::from_str(payload.get())
+            .map_err(|_| invalid("a key of `payload` appears twice"))?;
+        let query = payload
+            .query
+            .ok_or_else(|| invalid("`payload.query` is missing"))?;
+        let query = serde_json::from_str(query.get())
+            .map_err(|_| invalid("`payload.query` is not a string"))?;
+        let operation_name = match payload.operation_name {
+            Some(name) => serde_json::from_str(name.get())
+                .map_err(|_| invalid("`payload.operationName` is not a string"))?,
+            None => None,
+        };
+        if payload
+            .extensions
+            .is_some_and(|extensions| !is_object(extensions))
+        {
+            return Err(invalid("`payload.extensions` is not an object"));
+        }
+        let variables = match payload.variables {
+            Some(variables) if is_object(variables) => serde_json::from_str(variables.get())
+                .map_err(|_| invalid("`payload.variables` cannot be read"))?,
+            Some(_) => return Err(invalid("`payload.variables` is not an object")),
+            None => Variables::default(),
+        };
+        Ok(Request {
+            query,
+            operation_name,
+            variables,
+        })
+    }
+}
+
+fn is_object(json: &RawValue) -> bool {
+    json.get().starts_with('{')
+}
+
+pub(super) fn invalid(what: impl Into<Cow<'static, str>>) -> Close {
+    Close::InvalidMessage(what.into())
+}
