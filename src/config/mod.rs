@@ -70,6 +70,7 @@ pub struct ServerConfig {
     pub path: String,
     #[serde(deserialize_with = "paths")]
     pub also_at: Vec<String>,
+    pub playground: bool,
     /// Absent: what the machine is called, and the port.
     pub name: Option<NodeName>,
     #[serde(with = "humantime_serde")]

@@ -4,5 +4,6 @@ pub mod address;
 pub mod connections;
 pub mod http;
 pub mod listener;
+pub mod playground;
 pub mod routes;
 pub mod ws;

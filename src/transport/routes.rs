@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -17,6 +17,7 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use super::address::{Peer, TrustedProxies};
 use super::connections::{close, close_one, list};
 use super::http::{Queries, authenticate, how_to_ask};
+use super::playground::{self, Playground};
 use super::ws::{Upgrade, Upgrades};
 use crate::drain::Drain;
 use crate::hub::Hub;
@@ -32,6 +33,8 @@ pub struct Routes {
     pub also_at: Vec<String>,
     pub upgrades: Upgrades,
     pub queries: Queries,
+    /// What browsers are shown, if anything.
+    pub playground: Option<Playground>,
     pub registry: Arc<Registry>,
     pub proxies: TrustedProxies,
     pub hub: Arc<Hub>,
@@ -69,10 +72,15 @@ impl Routes {
             .route("/metrics", get(metrics));
         // A set, because a path that is routed twice is a panic.
         let paths: BTreeSet<_> = self.also_at.iter().chain([&self.path]).collect();
-        let graphql = paths.into_iter().fold(fixed, |router, path| {
+        let mut router = paths.iter().fold(fixed, |router, path| {
             router.route(path, get(subscribe).post(query))
         });
-        graphql
+        if self.playground.is_some() {
+            for route in playground::routes(&paths) {
+                router = router.route(&route, get(playground_file));
+            }
+        }
+        router
             .fallback(not_found)
             .layer(cors)
             .with_state(Arc::new(self))
@@ -97,6 +105,7 @@ impl Routes {
 async fn subscribe(
     State(routes): State<Arc<Routes>>,
     Extension(peer): Extension<Peer>,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -107,7 +116,24 @@ async fn subscribe(
             routes.upgrades.accept(upgrade, address)
         }
         Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
-        Err(_) => how_to_ask(),
+        Err(_) => {
+            let playground = routes.playground.as_ref();
+            let page = playground.and_then(|playground| playground.page(&uri, &headers));
+            page.unwrap_or_else(how_to_ask)
+        }
+    }
+}
+
+/// `GET <path>/playground/<name>`
+async fn playground_file(
+    State(routes): State<Arc<Routes>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let playground = routes.playground.as_ref();
+    match playground.and_then(|playground| playground.file(&name, &headers)) {
+        Some(file) => file,
+        None => not_found(State(routes)).await,
     }
 }
 
