@@ -6,6 +6,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /tidings
 COPY Cargo.toml Cargo.lock ./
 COPY config config
+COPY playground/dist playground/dist
 COPY schema schema
 COPY src src
 # Cargo.toml names them, and cargo reads nothing of it if they are not there.

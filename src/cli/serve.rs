@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +28,7 @@ use crate::transport::address::{Addresses, TrustedProxies};
 use crate::transport::entrance::Entrance;
 use crate::transport::http::Http;
 use crate::transport::listener::{self, SocketLimits};
+use crate::transport::playground::{DemoFacts, Playground};
 use crate::transport::routes::Routes;
 use crate::transport::server::Server;
 
@@ -105,7 +106,9 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         metrics,
         drain: drain.clone(),
     };
-    let routes = inside.routes(&settings);
+    let (facts, told) = watch::channel(None);
+    let playground = settings.server.playground.then(|| Playground::new(told));
+    let routes = inside.routes(&settings, playground);
     let accepting = tokio::spawn(listener::serve(
         listener,
         routes.router(),
@@ -117,7 +120,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         drain.clone(),
     ));
     if let Some(demo) = demo {
-        tokio::spawn(run_demo(demo, address, settings.server.path.clone()));
+        tokio::spawn(run_demo(demo, address, settings.server.path.clone(), facts));
     }
     tracing::info!(%address, path = settings.server.path, "listening");
 
@@ -210,7 +213,7 @@ struct Inside {
 }
 
 impl Inside {
-    fn routes(self, settings: &Settings) -> Routes {
+    fn routes(self, settings: &Settings, playground: Option<Playground>) -> Routes {
         let (hub, metrics) = (self.hub, self.metrics);
         let limits = &settings.limits;
         let authenticator = Authenticator::new(
@@ -259,6 +262,7 @@ impl Inside {
             server,
             entrance,
             origins: settings.server.allowed_origins.clone(),
+            playground,
             registry: self.registry,
             proxies: TrustedProxies::new(limits.trusted_proxies.clone()),
             hub,
@@ -270,19 +274,47 @@ impl Inside {
     }
 }
 
-/// Publishes made-up events, and says what to paste where.
-async fn run_demo(demo: Demo, address: std::net::SocketAddr, path: String) {
+/// Publishes made-up events, and says what to paste where; the playground is told, too.
+async fn run_demo(
+    demo: Demo,
+    address: std::net::SocketAddr,
+    path: String,
+    facts: watch::Sender<Option<DemoFacts>>,
+) {
     let (invoices, mut made) = mpsc::channel(1);
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
     let rewards = rewards_banner(demo.user, &demo.token, address, &key);
+    let (api_key, token) = (demo.key.clone(), demo.token.clone());
+    let tell = |invoice: &DemoInvoice| {
+        facts.send_replace(Some(DemoFacts {
+            api_key: api_key.clone(),
+            token: token.clone(),
+            payment_request: invoice.payment_request.clone(),
+            payment_hash: invoice.payment_hash.clone(),
+        }));
+    };
     tokio::spawn(demo.run(invoices));
     let Some(invoice) = made.recv().await else {
         return;
     };
-    let banner = banner(address, &path, &key, &account.to_string(), &invoice);
+    tell(&invoice);
+    // Without a playground nobody is left to tell.
+    let playground = match facts.is_closed() {
+        true => String::new(),
+        false => format!("  Playground    http://{address}{path}     in a browser\n"),
+    };
+    let banner = banner(
+        address,
+        &path,
+        &playground,
+        &key,
+        &account.to_string(),
+        &invoice,
+    );
     let _ = super::print(&(banner + &rewards));
     while let Some(invoice) = made.recv().await {
+        tell(&invoice);
         let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
     }
 }
@@ -290,6 +322,7 @@ async fn run_demo(demo: Demo, address: std::net::SocketAddr, path: String) {
 fn banner(
     address: std::net::SocketAddr,
     path: &str,
+    playground: &str,
     key: &str,
     account: &str,
     invoice: &DemoInvoice,
@@ -298,7 +331,7 @@ fn banner(
         r#"
 Tidings {version}, a demo: prices, payments and rewards are made up, and nothing is kept.
 
-  WebSocket     ws://{address}{path}     subprotocol graphql-transport-ws
+{playground}  WebSocket     ws://{address}{path}     subprotocol graphql-transport-ws
   Queries       POST http://{address}{path}
   API key       {key}
   Account       {account}

@@ -75,6 +75,7 @@ pub struct ServerConfig {
     pub also_at: Vec<String>,
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Origins,
+    pub playground: bool,
     /// Absent: what the machine is called, and the port.
     pub name: Option<NodeName>,
     #[serde(with = "humantime_serde")]

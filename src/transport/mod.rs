@@ -11,6 +11,7 @@ pub mod introduction;
 mod life;
 pub mod listener;
 pub mod origin;
+pub mod playground;
 pub mod protocol;
 pub mod routes;
 pub mod server;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -21,6 +21,7 @@ use super::entrance::Entrance;
 use super::http::{Asking, Http, authenticate};
 use super::introduction::Introduction;
 use super::origin::{Origins, guard};
+use super::playground::{self, Playground};
 use super::server::Server;
 use super::ws::{self, Upgrade};
 use crate::drain::Drain;
@@ -40,6 +41,8 @@ pub struct Routes {
     pub server: Arc<Server>,
     pub entrance: Arc<Entrance>,
     pub http: Http,
+    /// What browsers are shown, if anything.
+    pub playground: Option<Playground>,
     pub registry: Arc<Registry>,
     pub proxies: TrustedProxies,
     pub hub: Arc<Hub>,
@@ -71,10 +74,15 @@ impl Routes {
             .route("/metrics", get(metrics));
         // A set, because a path that is routed twice is a panic.
         let paths: BTreeSet<_> = self.also_at.iter().chain([&self.path]).collect();
-        let graphql = paths.into_iter().fold(fixed, |router, path| {
+        let mut router = paths.iter().fold(fixed, |router, path| {
             router.route(path, get(ask).post(ask_by_post).put(reserve).delete(end))
         });
-        graphql
+        if self.playground.is_some() {
+            for route in playground::routes(&paths) {
+                router = router.route(&route, get(playground_file));
+            }
+        }
+        router
             .fallback(not_found)
             .layer(guard)
             .layer(cors)
@@ -115,6 +123,7 @@ async fn ask(
     State(routes): State<Arc<Routes>>,
     Extension(peer): Extension<Peer>,
     RawQuery(parameters): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -133,7 +142,26 @@ async fn ask(
             ws::accept(routes.server.clone(), upgrade, client, place, said)
         }
         Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
-        Err(_) => routes.http.get(asking).await,
+        Err(_) => {
+            let playground = routes.playground.as_ref();
+            match playground.and_then(|playground| playground.page(&uri, &headers)) {
+                Some(page) => page,
+                None => routes.http.get(asking).await,
+            }
+        }
+    }
+}
+
+/// `GET <path>/playground/<name>`
+async fn playground_file(
+    State(routes): State<Arc<Routes>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let playground = routes.playground.as_ref();
+    match playground.and_then(|playground| playground.file(&name, &headers)) {
+        Some(file) => file,
+        None => not_found(State(routes)).await,
     }
 }
 

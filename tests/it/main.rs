@@ -20,6 +20,7 @@ mod layers;
 mod lifetime;
 mod load;
 mod load_faults;
+mod playground;
 mod publishing;
 mod queries;
 mod redis_bus;

@@ -94,13 +94,6 @@ impl Accept {
         self.quality(media).is_some_and(|quality| quality > 0)
     }
 
-    /// Whether the client is a browser that shows a page.
-    pub(super) fn wants_page(&self) -> bool {
-        self.0
-            .iter()
-            .any(|range| range.media == "text/html" && range.quality > 0)
-    }
-
     /// That of the most specific range that a media type is in.
     fn quality(&self, media: &str) -> Option<u16> {
         let kind = media.split('/').next().unwrap_or_default();
