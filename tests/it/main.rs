@@ -34,6 +34,7 @@ mod scoping;
 mod script;
 mod serving;
 mod store;
+mod streams;
 mod tidings;
 mod token_issuer;
 mod tokens;
