@@ -19,6 +19,7 @@ mod layers;
 mod lifetime;
 mod load;
 mod load_faults;
+mod persisted;
 mod publishing;
 mod queries;
 mod redis_bus;
