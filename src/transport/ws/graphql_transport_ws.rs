@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::close::Close;
 use crate::auth::Credentials;
-use crate::graphql::{Request, Source};
+use crate::graphql::{BadRequest, Request, Source};
 use crate::hub::{Envelope, Words};
 use crate::registry::{BadConnectionId, ConnectionId};
 
@@ -309,9 +309,10 @@ fn request(payload: Option<&RawValue>) -> Result<Request, Close> {
             .map_err(|_| invalid("`payload.extensions` is not an object"))?,
         None => Map::new(),
     };
-    // What may stand in its place is missing, too.
-    let source = Source::of(query, Some(&extensions), document_id)
-        .map_err(|_| invalid("`payload.query` is missing"))?;
+    let source = Source::of(query, Some(&extensions), document_id).map_err(|bad| match bad {
+        BadRequest::NoDocument => invalid("`payload.query` is missing"),
+        _ => invalid("`payload.extensions.persistedQuery` is not an object with a `sha256Hash`"),
+    })?;
     let variables = match payload.variables {
         Some(variables) if is_object(variables) => serde_json::from_str(variables.get())
             .map_err(|_| invalid("`payload.variables` cannot be read"))?,
