@@ -160,9 +160,7 @@ impl Documents {
             }
         }
     }
-}
 
-impl Documents {
     /// What the operator trusts, by its ids.
     pub(super) fn trusted(&self) -> impl Iterator<Item = (&str, &Arc<Parsed>)> {
         let known = |(id, hash)| Some((String::as_str(id), self.trusted.get::<Hash>(hash)?));

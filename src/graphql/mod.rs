@@ -1,5 +1,8 @@
 //! GraphQL: from a request to a running operation, or to one result.
 //!
+//! Its document is said by its text, by the hash of that or by an id (see `document`): what is not
+//! known, or not allowed, goes no further.
+//!
 //! What a request means is found out once, and kept (see `question`): it is parsed, validated, laid
 //! flat at its root, and compiled into a `plan`. A subscription is then looked up: if somebody asks
 //! the same already (document, operation, variables and scope), the asker joins what runs. Else it
@@ -292,6 +295,8 @@ impl Graphql {
         let mut count = 0_usize;
         for (id, parsed) in self.documents.trusted() {
             count += 1;
+            // Clients are let in meanwhile, and there may be thousands of documents.
+            tokio::task::yield_now().await;
             let error = match &parsed.document {
                 Ok(document) => {
                     let (document, name) = document::with_operation(document.clone(), &any);
