@@ -1,4 +1,4 @@
-// Apollo Client with PersistedQueryLink: over HTTP, over a socket, and with the ids of a manifest.
+// Apollo Client with PersistedQueryLink: over HTTP (POST, GET, multipart), over a socket, and with a manifest's ids.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, Observable, gql } from '@apollo/client';
@@ -93,4 +93,29 @@ await step('a trusted document is asked for by the id that the manifest has for 
   const { client, sent } = overHttp({ generateHash: async () => 'account-of-the-app' });
   toldAccount(await client.query({ query: account('Trusted') }));
   assert.deepEqual(sent, [['POST', false, true]]);
+});
+
+await step('hashes go by GET where the client wants them cached, and texts by POST', async () => {
+  const first = overHttp({ useGETForHashedQueries: true });
+  const query = account('ByGet');
+  toldAccount(await first.client.query({ query }));
+  assert.deepEqual(first.sent, [
+    ['GET', false, true],
+    ['POST', true, true],
+  ]);
+  const second = overHttp({ useGETForHashedQueries: true });
+  toldAccount(await second.client.query({ query }));
+  assert.deepEqual(second.sent, [['GET', false, true]]);
+});
+
+await step('a multipart subscription is asked for by its hash, too', async () => {
+  const own = { ...demo.price, query: demo.price.query.replace('price(', 'inParts(') };
+  for (const expected of [2, 1]) {
+    const { client, sent } = overHttp();
+    const prices = hear(client, own);
+    await prices.twoPrices();
+    prices.stop();
+    assert.equal(sent.length, expected);
+    assert.deepEqual(sent[0], ['POST', false, true]);
+  }
 });
