@@ -21,6 +21,7 @@ mod lifetime;
 mod load;
 mod load_faults;
 mod playground;
+mod persisted;
 mod publishing;
 mod queries;
 mod redis_bus;

@@ -9,7 +9,7 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::{graphql_transport_ws, graphql_ws};
-use crate::graphql::{BadRequest, Request, Source};
+use crate::graphql::{Request, Source};
 use crate::transport::close::Close;
 use crate::transport::introduction::Introduction;
 use crate::transport::protocol::Protocol;
