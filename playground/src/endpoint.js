@@ -24,10 +24,12 @@ export class Endpoint {
   #listeners = new Set();
   #status = { socket: 'none', run: 'none', results: 0, recent: [], close: null };
 
-  /** The text of the active tab's init payload. */
+  /** The text of the active tab's init payload, */
   payload = '{}';
-  /** Called before each operation; gives back the variables that are sent. */
-  prepare = async (variables) => variables;
+  /** and how another is put into its editor. */
+  showPayload = (text) => (this.payload = text);
+  /** Asked before each operation: how to bring a text up to date, the JSON of what is sent. */
+  renewal = async () => (text) => text;
 
   get url() {
     return this.#ws;
@@ -42,12 +44,16 @@ export class Endpoint {
 
   /** What GraphiQL calls a fetcher. */
   fetch = async ({ query, variables, operationName }, { headers } = {}) => {
-    // The introspection query, too, comes by here; it has no variables.
-    const prepared = variables && (await this.prepare(variables));
     const { name, isSubscription } = operationOf(query, operationName);
-    const request = { query, variables: prepared, operationName: name };
-    if (isSubscription) return { subscribe: (observer) => this.#subscribe(request, observer) };
-    return this.#post(request, headers);
+    const renew = await this.renewal();
+    const renewed = (value) => value && JSON.parse(renew(JSON.stringify(value)));
+    const request = { query, variables: renewed(variables), operationName: name };
+    if (isSubscription) {
+      // Before GraphiQL subscribes: of what fails while it does, it forgets the end.
+      const client = this.#connected();
+      return { subscribe: (observer) => this.#subscribe(client, request, observer) };
+    }
+    return this.#post(request, renewed(headers));
   };
 
   async #post(request, headers) {
@@ -70,14 +76,7 @@ export class Endpoint {
     }
   }
 
-  #subscribe(request, observer) {
-    let client;
-    try {
-      client = this.#clientOf(readPayload(this.payload));
-    } catch (error) {
-      observer.error(plain(`Not subscribed. The init payload ${error.message}.`));
-      return { unsubscribe() {} };
-    }
+  #subscribe(client, request, observer) {
     this.#say({ run: 'running', results: 0, recent: [], close: null });
     let isOver = false;
     const over = (status) => {
@@ -107,7 +106,14 @@ export class Endpoint {
   }
 
   /** One socket. What was said in `connection_init` cannot be said again: other words need another socket. */
-  #clientOf(payload) {
+  #connected() {
+    let payload;
+    try {
+      payload = readPayload(this.payload);
+    } catch (error) {
+      this.#say({ run: 'failed', results: 0, recent: [], close: null });
+      throw plain(`Not subscribed. The init payload ${error.message}.`);
+    }
     const text = JSON.stringify(payload);
     if (this.#client && this.#clientPayload === text) return this.#client;
     this.#client?.dispose();
@@ -130,7 +136,9 @@ export class Endpoint {
 
   #heard(result) {
     const results = this.#status.results + 1;
-    const one = { number: results, at: new Date(), text: JSON.stringify(result.errors ? result : result.data) };
+    // A subscription has one field, and its name is said in the document.
+    const told = result.errors ? result : Object.values(result.data ?? {})[0];
+    const one = { number: results, at: new Date(), text: JSON.stringify(told) };
     this.#say({ results, recent: [one, ...this.#status.recent].slice(0, RECENT), close: null });
   }
 

@@ -116,6 +116,9 @@ subscription myUpdates {
           offset
         }
       }
+      ... on Price {
+        formattedAmount
+      }
       ... on LnUpdate {
         status
         transaction {
