@@ -2,12 +2,14 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -30,7 +32,7 @@ async fn a_browser_without_a_network_runs_every_example_of_the_demo() {
         root().join(need).exists(),
         "{need} is not there: run `scripts/test`, or\n  npm ci --prefix tests/clients"
     );
-    let server = Tidings::start_as(&["serve", "--demo"], &[]).await;
+    let mut server = Tidings::start_as(&["serve", "--demo"], &[]).await;
     let url = server.named("Playground").await;
     assert_eq!(url, server.http_url("/graphql"));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
@@ -38,19 +40,36 @@ async fn a_browser_without_a_network_runs_every_example_of_the_demo() {
         .expect("it is in the target folder")
         .join("artifacts");
     std::fs::create_dir_all(&artifacts).expect("the target folder can be written to");
-    let run = Command::new("node")
+    let mut script = Command::new("node")
         .arg("playground.mjs")
         .current_dir(root().join("tests/clients"))
         .env("TIDINGS_PLAYGROUND_URL", url)
         .env("TIDINGS_KEY", server.named("API key").await)
         .env("TIDINGS_ARTIFACTS", &artifacts)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output();
-    let output = timeout(WHOLE_SCRIPT, run).await.expect("it ends in time");
-    let output = output.expect("node runs");
-    let (printed, errors) = (text(output.stdout), text(output.stderr));
-    assert!(output.status.success(), "{printed}\n{errors}");
-    // Each tab that was left had its subscription ended, and the closed browser its sockets.
+        .spawn()
+        .expect("node runs");
+    let mut lines = BufReader::new(script.stdout.take().expect("it is piped")).lines();
+    let mut printed = String::new();
+    let run = async {
+        while let Some(line) = lines.next_line().await.expect("it prints text") {
+            printed += &format!("{line}\n");
+            if line == "> restart" {
+                server.restart().await;
+            }
+        }
+        script.wait_with_output().await.expect("it is our child")
+    };
+    let ended = timeout(WHOLE_SCRIPT, run).await;
+    let output = ended.unwrap_or_else(|_| panic!("it does not end\n{printed}"));
+    assert!(
+        output.status.success(),
+        "{printed}\n{}",
+        text(output.stderr)
+    );
+    // Whatever was left running in the browser ended with it.
     server.until_metric("tidings_subscriptions", 0.0).await;
     server.until_metric("tidings_connections", 0.0).await;
     println!("{printed}screenshots are in {}", artifacts.display());
