@@ -8,11 +8,14 @@ import { createClient } from 'graphql-ws';
 
 /** How long a socket is kept that nobody subscribes on. */
 const IDLE = 5_000;
-/** After these the client would come back, and hear the same again: it is for its user to mend. */
-const FINAL_CODES = [4403];
+/**
+ * After these the client would come back and hear the same again (4403, bad credentials), or take the place of the
+ * one that has taken its own (4410, the connection_id is used elsewhere): what comes next is for its user to say.
+ */
+const FINAL_CODES = [4403, 4410];
 /** Results that are listed below the latest. */
 const RECENT = 50;
-/** How often it comes back in vain before it gives up, with longer and longer pauses: some minutes. */
+/** How often it comes back in vain before it gives up, with longer and longer pauses: a quarter of an hour. */
 const ATTEMPTS = 10;
 
 export class Endpoint {
@@ -122,7 +125,8 @@ export class Endpoint {
       connectionParams: payload,
       lazyCloseTimeout: IDLE,
       retryAttempts: ATTEMPTS,
-      shouldRetry: (event) => isClose(event) && !FINAL_CODES.includes(event.code),
+      // A server that is away for a moment is no close, but an error without a code.
+      shouldRetry: (event) => !FINAL_CODES.includes(event?.code),
     });
     // What an earlier client's socket does is no news any more.
     const say = (status) => this.#client === client && this.#say(status);
@@ -186,13 +190,10 @@ function said(error, url) {
   return { ...plain(`The socket was closed: ${closing(error)}.${hint}`), code: error.code, reason: error.reason };
 }
 
+/** What the reason does not say. */
 const HINTS = {
   1006: 'Is the server there?',
-  4400: 'The init payload or a message is not what the server takes.',
-  4401: 'The server wants the init payload to say who asks.',
-  4403: 'The credentials in the init payload are wrong, revoked or expired.',
-  4409: 'The same connection_id was used again, elsewhere.',
-  4429: 'Too many connections are open.',
+  4403: 'Mend the init payload, and run it again.',
 };
 
 function isClose(event) {

@@ -176,7 +176,7 @@ await step('a demo that is started again has other names, and the examples know 
   isRestarting = true;
   // The test restarts it when it reads this.
   console.log('> restart');
-  await until(status, /^The socket was closed: 1001 Going away. Connecting again/);
+  await until(status, /^The socket was closed: 10.*Connecting again/);
   await until(result, /The socket was closed: 4403 Forbidden/);
   isRestarting = false;
   await run();
