@@ -12,7 +12,7 @@
     ("graphql-fmXr3nnJ.js", include_bytes!("graphql-fmXr3nnJ.js.gz").as_slice()),
     ("graphql.worker-CnQW6F4w.js", include_bytes!("graphql.worker-CnQW6F4w.js.gz").as_slice()),
     ("graphqlMode-B6xiRgU5.js", include_bytes!("graphqlMode-B6xiRgU5.js.gz").as_slice()),
-    ("index-A3lDMiIT.js", include_bytes!("index-A3lDMiIT.js.gz").as_slice()),
+    ("index-DOfiPWsp.js", include_bytes!("index-DOfiPWsp.js.gz").as_slice()),
     ("index-DYb4mwHR.css", include_bytes!("index-DYb4mwHR.css.gz").as_slice()),
     ("json.worker-ky6CAS4V.js", include_bytes!("json.worker-ky6CAS4V.js.gz").as_slice()),
     ("jsonMode-DzpR3Tm4.js", include_bytes!("jsonMode-DzpR3Tm4.js.gz").as_slice()),

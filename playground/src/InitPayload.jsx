@@ -43,7 +43,7 @@ export function InitPayload({ endpoint }) {
   useEffect(() => {
     if (!monaco || !place) return;
     model.current = getOrCreateModel({ uri: 'init-payload.json', value: '' });
-    const editor = createEditor(element, { model: model.current });
+    const editor = createEditor(element, { model: model.current, wordWrap: 'on' });
     const action = editor.addAction({
       id: 'graphql-run',
       label: 'Run Operation',
