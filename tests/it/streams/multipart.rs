@@ -41,7 +41,7 @@ async fn each_result_is_a_part_that_ends_with_the_next_delimiter() {
 
 #[tokio::test]
 async fn the_last_delimiter_ends_the_response_when_the_operation_has_completed() {
-    let server = Tidings::start().await;
+    let server = Tidings::start_with(&[("TIDINGS_INVOICES__COMPLETE_WHEN_FINAL", "true")]).await;
     let invoice = Invoice::new();
     let mut response = post(&server, &[MULTIPART], &invoice.by_hash()).await;
     response.until(r#""PENDING""#).await;

@@ -92,14 +92,16 @@ impl Response {
 
     /// The rest of the body, which ends.
     pub(crate) async fn rest(&mut self) -> String {
-        while self.read().await {}
+        let read = timeout(PATIENCE, async { while self.read().await {} }).await;
+        assert!(read.is_ok(), "it goes on: {:?}", self.body);
         assert!(self.has_ended, "it was cut off behind {:?}", self.body);
         std::mem::take(&mut self.body)
     }
 
     /// Whether the socket ends without an end of the response.
     pub(crate) async fn is_cut_off(&mut self) -> bool {
-        while self.read().await {}
+        let read = timeout(PATIENCE, async { while self.read().await {} }).await;
+        assert!(read.is_ok(), "it goes on: {:?}", self.body);
         !self.has_ended
     }
 

@@ -36,7 +36,7 @@ async fn each_result_is_an_event_and_the_stream_begins_with_a_comment() {
 
 #[tokio::test]
 async fn the_last_event_says_that_it_is_complete_and_the_response_ends() {
-    let server = Tidings::start().await;
+    let server = Tidings::start_with(&[("TIDINGS_INVOICES__COMPLETE_WHEN_FINAL", "true")]).await;
     let invoice = Invoice::new();
     let mut response = post(&server, &[EVENTS], &invoice.by_hash()).await;
     let pending = invoice.in_state(BY_HASH, "PENDING");
