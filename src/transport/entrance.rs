@@ -30,6 +30,14 @@ pub(super) struct Place {
     _open: TaskTrackerToken,
 }
 
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// This server has as many connections as it may.
+    Server,
+    Address(OverLimit),
+}
+
 /// After how long somebody may be let in who is not now.
 pub(super) const COME_AGAIN: Duration = Duration::from_secs(5);
 
@@ -50,48 +58,55 @@ impl Entrance {
         }
     }
 
-    /// A place for a client at this address; or the answer that there is none now.
-    pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Response> {
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(self.refuse(status, "too_many", COME_AGAIN, "too many connections\n"));
-        };
+    /// A place for a client at this address; or why there is none now.
+    pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Full> {
+        let permit = self.permits.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| self.refused(Full::Server))?;
         let of_address = self.addresses.enter(address);
         Ok(Place {
             _permit: permit,
-            _of_address: of_address.map_err(|over| self.refuse_address(over))?,
+            _of_address: of_address.map_err(|over| self.refused(Full::Address(over)))?,
             _open: self.open.token(),
         })
     }
 
-    fn refuse_address(&self, over: OverLimit) -> Response {
-        if self.addresses.should_warn() {
+    /// The same, counted.
+    fn refused(&self, full: Full) -> Full {
+        if matches!(full, Full::Address(_)) && self.addresses.should_warn() {
             tracing::warn!(
                 "connections of an address are refused; if it is a proxy's, limits.trusted_proxies should name it"
             );
         }
-        let status = StatusCode::TOO_MANY_REQUESTS;
-        match over {
-            OverLimit::TooMany => {
-                let words = "too many connections from this address\n";
-                self.refuse(status, "too_many_of_address", COME_AGAIN, words)
-            }
-            OverLimit::TooOften { again_in } => {
-                let words = "too many new connections from this address\n";
-                self.refuse(status, "too_often_of_address", again_in, words)
-            }
-        }
-    }
-
-    fn refuse(
-        &self,
-        status: StatusCode,
-        reason: &'static str,
-        again_in: Duration,
-        words: &'static str,
-    ) -> Response {
+        let reason = match full {
+            Full::Server => "too_many",
+            Full::Address(OverLimit::TooMany) => "too_many_of_address",
+            Full::Address(OverLimit::TooOften { .. }) => "too_often_of_address",
+        };
         let refused = &self.metrics.connections_refused;
         refused.get_or_create(&ReasonLabel { reason }).inc();
+        full
+    }
+}
+
+impl IntoResponse for Full {
+    fn into_response(self) -> Response {
+        let (status, again_in, words) = match self {
+            Full::Server => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                COME_AGAIN,
+                "too many connections\n",
+            ),
+            Full::Address(OverLimit::TooMany) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                COME_AGAIN,
+                "too many connections from this address\n",
+            ),
+            Full::Address(OverLimit::TooOften { again_in }) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                again_in,
+                "too many new connections from this address\n",
+            ),
+        };
         // Rounded up, so that whoever waits for so long is let in.
         let seconds = again_in.as_millis().div_ceil(1000);
         let retry_after = [(header::RETRY_AFTER, seconds.to_string())];

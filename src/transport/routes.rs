@@ -135,7 +135,7 @@ async fn ask(
         Ok(upgrade) => {
             let place = match routes.entrance.enter(asking.address) {
                 Ok(place) => place,
-                Err(refused) => return refused,
+                Err(full) => return full.into_response(),
             };
             let client = Client::at(asking.address);
             let said = Introduction::of_headers(&headers);

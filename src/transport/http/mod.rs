@@ -137,7 +137,8 @@ impl Http {
         protocol: Protocol,
     ) -> Result<(Endpoint, Session, Registered), Response> {
         let server = &self.server;
-        let place = self.entrance.enter(asking.address)?;
+        let place = self.entrance.enter(asking.address);
+        let place = place.map_err(IntoResponse::into_response)?;
         let client = Client::at(asking.address);
         let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
         let mut endpoint = Endpoint::new(server.clone(), client, protocol, outbox.clone());

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 
 use crate::tidings::PATIENCE;
 
@@ -31,7 +31,10 @@ impl Response {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Self {
-        let mut socket = TcpStream::connect(address).await.expect("tidings listens");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // What is not read here is soon not taken by the kernel either.
+        socket.set_recv_buffer_size(4096).expect("a size");
+        let mut socket = socket.connect(address).await.expect("tidings listens");
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -81,28 +84,39 @@ impl Response {
 
     /// The body up to and with this, which is taken out of it.
     pub(crate) async fn until(&mut self, end: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = self.body.find(end) {
                 let rest = self.body.split_off(found + end.len());
                 return std::mem::replace(&mut self.body, rest);
             }
-            assert!(self.read().await, "it ended with {:?}", self.body);
+            let is_late = Instant::now() >= deadline;
+            assert!(
+                !is_late && self.read().await,
+                "no {end:?} in {:?}",
+                self.body
+            );
         }
     }
 
     /// The rest of the body, which ends.
     pub(crate) async fn rest(&mut self) -> String {
-        let read = timeout(PATIENCE, async { while self.read().await {} }).await;
-        assert!(read.is_ok(), "it goes on: {:?}", self.body);
+        self.until_end().await;
         assert!(self.has_ended, "it was cut off behind {:?}", self.body);
         std::mem::take(&mut self.body)
     }
 
     /// Whether the socket ends without an end of the response.
     pub(crate) async fn is_cut_off(&mut self) -> bool {
-        let read = timeout(PATIENCE, async { while self.read().await {} }).await;
-        assert!(read.is_ok(), "it goes on: {:?}", self.body);
+        self.until_end().await;
         !self.has_ended
+    }
+
+    async fn until_end(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.read().await {
+            assert!(Instant::now() < deadline, "it goes on: {:?}", self.body);
+        }
     }
 
     /// Reads on; `false` at the end.

@@ -2,7 +2,7 @@
 
 use super::response::Response;
 use super::{EVENTS, asks, post, publish_to, result};
-use crate::bodies::{BY_HASH, DOLLARS, Invoice};
+use crate::bodies::{BY_REQUEST, DOLLARS, Invoice};
 use crate::tidings::Tidings;
 
 const NOT_ME: &str = r#"{"errors":[{"message":"Not Authenticated for subscription","locations":[{"line":1,"column":16}],"path":["myUpdates"],"extensions":{"code":"NOT_AUTHENTICATED"}}]}"#;
@@ -38,9 +38,9 @@ async fn each_result_is_an_event_and_the_stream_begins_with_a_comment() {
 async fn the_last_event_says_that_it_is_complete_and_the_response_ends() {
     let server = Tidings::start_with(&[("TIDINGS_INVOICES__COMPLETE_WHEN_FINAL", "true")]).await;
     let invoice = Invoice::new();
-    let mut response = post(&server, &[EVENTS], &invoice.by_hash()).await;
-    let pending = invoice.in_state(BY_HASH, "PENDING");
-    let paid = invoice.in_state(BY_HASH, "PAID");
+    let mut response = post(&server, &[EVENTS], &invoice.by_request()).await;
+    let pending = invoice.in_state(BY_REQUEST, "PENDING");
+    let paid = invoice.in_state(BY_REQUEST, "PAID");
     assert_eq!(response.until("data: ").await, ":\n\nevent: next\ndata: ");
     let first: serde_json::Value = serde_json::from_str(&response.until("\n\n").await).unwrap();
     assert_eq!(first, pending);
@@ -48,8 +48,8 @@ async fn the_last_event_says_that_it_is_complete_and_the_response_ends() {
     assert_eq!(response.until("data: ").await, "event: next\ndata: ");
     let last: serde_json::Value = serde_json::from_str(&response.until("\n\n").await).unwrap();
     assert_eq!(
-        last["data"][BY_HASH]["status"],
-        paid["data"][BY_HASH]["status"]
+        last["data"][BY_REQUEST]["status"],
+        paid["data"][BY_REQUEST]["status"]
     );
     assert_eq!(response.rest().await, "event: complete\ndata:\n\n");
     server.until_metric("tidings_connections", 0.0).await;
