@@ -209,15 +209,20 @@ fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error
 
 /// `"*"` among them is any.
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Origins, D::Error> {
-    let listed = Vec::<String>::deserialize(deserializer)?;
-    if listed.iter().any(|origin| origin == "*") {
-        return Ok(Origins::Any);
+    #[derive(Deserialize)]
+    struct Listed(#[serde(deserialize_with = "origin")] Option<origin::Origin>);
+    let listed = Vec::<Listed>::deserialize(deserializer)?;
+    let all: Option<Origins> = listed.into_iter().map(|Listed(origin)| origin).collect();
+    Ok(all.unwrap_or(Origins::Any))
+}
+
+/// `None` is any.
+fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<origin::Origin>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.as_str() {
+        "*" => Ok(None),
+        text => text.parse().map(Some).map_err(D::Error::custom),
     }
-    let parsed = listed.iter().map(|text| {
-        let bad = |bad| D::Error::custom(format!("{text:?}: {bad}"));
-        text.parse::<origin::Origin>().map_err(bad)
-    });
-    parsed.collect()
 }
 
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

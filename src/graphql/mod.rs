@@ -350,7 +350,8 @@ impl Graphql {
         };
         if operation.node.ty == OperationType::Subscription {
             let message =
-                "Subscriptions are served over WebSocket, by the protocol graphql-transport-ws";
+                "A subscription needs an answer that goes on: a WebSocket with the subprotocol graphql-transport-ws, \
+                 or a request with Accept: text/event-stream or multipart/mixed;subscriptionSpec=1.0";
             return Answer::refused(GraphqlError::new(message));
         }
         let variables = match self

@@ -116,7 +116,7 @@ async fn a_subscription_is_found_by_its_hash_whatever_way_it_was_sent() {
     }
     // Over HTTP, where it is not answered.
     let said = refused(&server, json!({"query": DOLLARS})).await;
-    assert!(said.contains("Subscriptions are served"), "{said}");
+    assert!(said.contains("A subscription needs"), "{said}");
     hears(&server, &mut client, by_hash, 1).await;
     hears(&server, &mut client, with_nothing, 2).await;
     let by_id = json!({"documentId": format!("sha256:{}", hash(DOLLARS))});
