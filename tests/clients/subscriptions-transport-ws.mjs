@@ -74,13 +74,6 @@ await step('a syntax error and an unknown field are errors of one subscription',
   after.stop();
 });
 
-await step('queries are answered on the same socket', async () => {
-  const asked = start({ query: '{ me { id } }' });
-  const { data } = await asked.value();
-  assert.match(data.me.id, /^[0-9a-f-]{36}$/);
-  await asked.completion();
-});
-
 await step('payments arrive', async () => {
   await updates.payment();
   updates.stop();

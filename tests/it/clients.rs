@@ -46,6 +46,15 @@ async fn subscriptions_transport_ws_needs_no_special_setting() {
 }
 
 #[tokio::test]
+async fn apps_of_the_time_of_the_older_subprotocol_are_understood() {
+    let server = demo().await;
+    let mut script = Script::start(&mut node("legacy_apps.mjs"), &server).await;
+    script.succeeds().await;
+    server.until_metric("tidings_subscriptions", 0.0).await;
+    server.until_metric("tidings_connections", 0.0).await;
+}
+
+#[tokio::test]
 async fn graphql_sse_needs_no_special_setting_with_a_stream_for_each_operation() {
     every_subscription(node("graphql-sse.mjs").arg("distinct")).await;
 }
