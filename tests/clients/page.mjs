@@ -56,6 +56,9 @@ try {
   const from = `http://localhost:${pages.address().port}/`;
   await page.goto(`${from}?server=${encodeURIComponent(demo.httpUrl)}`);
 
+  // The demo pays its invoice after 15 seconds.
+  const invoice = page.evaluate(told, `${demo.httpUrl}?${new URLSearchParams(asked(demo.payment))}`);
+
   for (const row of ['websocket', 'sse', 'multipart', 'eventsource']) {
     await step(`prices move over ${row}`, async () => {
       const cell = `#${row} .price`;
@@ -69,9 +72,14 @@ try {
   await page.press('#key', 'Enter');
   for (const row of ['websocket', 'sse', 'multipart']) {
     await step(`payments arrive over ${row}`, async () => {
-      assert.match(await changed(`#${row} .payment`), /^\d+ (BTC|USD)$/);
+      assert.match(await changed(`#${row} .payment`), /^\d+ (sat|US cents)$/);
     });
   }
+
+  await step('an EventSource hears that there is no more to say', async () => {
+    const statuses = (await invoice).map(({ data }) => data.lnInvoicePaymentStatusByPaymentRequest.status);
+    assert.deepEqual(statuses, ['PENDING', 'PAID']);
+  });
 
   await step('nothing went wrong on the way', () => assert.deepEqual(complaints, []));
   mkdirSync(artifacts, { recursive: true });
@@ -79,4 +87,22 @@ try {
 } finally {
   await browser.close();
   pages.close();
+}
+
+/** A request, as the parameters of its URL. */
+function asked({ query, variables }) {
+  return { query, variables: JSON.stringify(variables) };
+}
+
+/** What an EventSource is told until that is all. */
+function told(url) {
+  const events = new EventSource(url);
+  const results = [];
+  events.addEventListener('next', ({ data }) => results.push(JSON.parse(data)));
+  return new Promise((resolve) =>
+    events.addEventListener('complete', () => {
+      events.close();
+      resolve(results);
+    }),
+  );
 }

@@ -77,6 +77,14 @@ async fn graphql_over_http_is_spoken_as_its_audits_have_it() {
 }
 
 #[tokio::test]
+async fn the_collection_for_postman_is_answered_as_it_says() {
+    let server = demo().await;
+    let mut script = Script::start(&mut node("postman.mjs"), &server).await;
+    script.succeeds().await;
+    server.until_metric("tidings_subscriptions", 0.0).await;
+}
+
+#[tokio::test]
 async fn graphql_ws_5_comes_back_after_a_restart() {
     a_restart(node("reconnect.mjs").arg("5")).await;
 }
