@@ -16,7 +16,7 @@ pub struct Metrics {
     pub connections: Family<ConnectionLabel, Gauge>,
     /// Connections that ended, by the one reason that each has.
     pub closes: Family<ReasonLabel, Counter>,
-    /// Upgrades refused: `too_many` on this node, `too_many_of_address`, `too_often_of_address`.
+    /// Upgrades and requests for streams refused: `too_many` on this node, `too_many_of_address`, `too_often_of_address`.
     pub connections_refused: Family<ReasonLabel, Counter>,
     /// Checks of credentials: of what, with what result, and why where it is not `accepted`.
     pub authentications: Family<AuthenticationLabel, Counter>,
@@ -105,8 +105,10 @@ impl Default for Metrics {
         Metrics {
             connections: counted.family("connections", "Open connections"),
             closes: counted.family("closes", "Ended connections by reason"),
-            connections_refused: counted
-                .family("connections_refused", "Upgrades refused by reason"),
+            connections_refused: counted.family(
+                "connections_refused",
+                "Upgrades and requests for streams refused by reason",
+            ),
             authentications: counted.family("authentications", "Checks of credentials"),
             subscriptions: counted.one("subscriptions", "Running subscriptions"),
             operations: counted.one("operations", "Running shared operations"),
@@ -128,7 +130,7 @@ impl Default for Metrics {
             ),
             bus_gaps: counted.one("bus_gaps", "Times that the bus was away and came back"),
             bus_up: counted.one("bus_up", "1 while the bus is there"),
-            queries: counted.one("queries", "Requests to POST /graphql"),
+            queries: counted.one("queries", "Queries over HTTP"),
             registry,
         }
     }

@@ -43,7 +43,7 @@ export function InitPayload({ endpoint }) {
   useEffect(() => {
     if (!monaco || !place) return;
     model.current = getOrCreateModel({ uri: 'init-payload.json', value: '' });
-    const editor = createEditor(element, { model: model.current });
+    const editor = createEditor(element, { model: model.current, wordWrap: 'on' });
     const action = editor.addAction({
       id: 'graphql-run',
       label: 'Run Operation',
@@ -57,16 +57,15 @@ export function InitPayload({ endpoint }) {
       setText(now);
       updateActiveTabValues(withInit(now));
     });
+    endpoint.showPayload = (text) => model.current.setValue(text);
     return () => [action, watching, editor, model.current].forEach((one) => one.dispose());
   }, [monaco, place]);
 
-  // Each tab has its own. A new one goes on with that of the tab it was made from.
+  // Each tab has its own. A new one goes on with that of the tab it was made from. Not at each change of the text:
+  // the editor is ahead of what React knows, and would lose what was just typed.
   useEffect(() => {
-    const own = initOf(tab);
-    if (own === null) updateActiveTabValues(withInit(endpoint.payload));
-    else if (model.current && model.current.getValue() !== own) model.current.setValue(own);
-    else endpoint.payload = own;
-  }, [tab?.id, initOf(tab), monaco, place]);
+    if (model.current) endpoint.showPayload(initOf(tab) ?? endpoint.payload);
+  }, [tab?.id, monaco, place]);
 
   if (!place) return null;
   const { mistake, isEmpty } = look(text);

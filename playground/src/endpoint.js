@@ -8,11 +8,14 @@ import { createClient } from 'graphql-ws';
 
 /** How long a socket is kept that nobody subscribes on. */
 const IDLE = 5_000;
-/** After these the client would come back, and hear the same again: it is for its user to mend. */
-const FINAL_CODES = [4403];
+/**
+ * After these the client would come back and hear the same again (4403, bad credentials), or take the place of the
+ * one that has taken its own (4410, the connection_id is used elsewhere): what comes next is for its user to say.
+ */
+const FINAL_CODES = [4403, 4410];
 /** Results that are listed below the latest. */
 const RECENT = 50;
-/** How often it comes back in vain before it gives up, with longer and longer pauses: some minutes. */
+/** How often it comes back in vain before it gives up, with longer and longer pauses: a quarter of an hour. */
 const ATTEMPTS = 10;
 
 export class Endpoint {
@@ -24,10 +27,12 @@ export class Endpoint {
   #listeners = new Set();
   #status = { socket: 'none', run: 'none', results: 0, recent: [], close: null };
 
-  /** The text of the active tab's init payload. */
+  /** The text of the active tab's init payload, */
   payload = '{}';
-  /** Called before each operation; gives back the variables that are sent. */
-  prepare = async (variables) => variables;
+  /** and how another is put into its editor. */
+  showPayload = (text) => (this.payload = text);
+  /** Asked before each operation: how to bring a text up to date, the JSON of what is sent. */
+  renewal = async () => (text) => text;
 
   get url() {
     return this.#ws;
@@ -42,12 +47,16 @@ export class Endpoint {
 
   /** What GraphiQL calls a fetcher. */
   fetch = async ({ query, variables, operationName }, { headers } = {}) => {
-    // The introspection query, too, comes by here; it has no variables.
-    const prepared = variables && (await this.prepare(variables));
     const { name, isSubscription } = operationOf(query, operationName);
-    const request = { query, variables: prepared, operationName: name };
-    if (isSubscription) return { subscribe: (observer) => this.#subscribe(request, observer) };
-    return this.#post(request, headers);
+    const renew = await this.renewal();
+    const renewed = (value) => value && JSON.parse(renew(JSON.stringify(value)));
+    const request = { query, variables: renewed(variables), operationName: name };
+    if (isSubscription) {
+      // Before GraphiQL subscribes: of what fails while it does, it forgets the end.
+      const client = this.#connected();
+      return { subscribe: (observer) => this.#subscribe(client, request, observer) };
+    }
+    return this.#post(request, renewed(headers));
   };
 
   async #post(request, headers) {
@@ -70,14 +79,7 @@ export class Endpoint {
     }
   }
 
-  #subscribe(request, observer) {
-    let client;
-    try {
-      client = this.#clientOf(readPayload(this.payload));
-    } catch (error) {
-      observer.error(plain(`Not subscribed. The init payload ${error.message}.`));
-      return { unsubscribe() {} };
-    }
+  #subscribe(client, request, observer) {
     this.#say({ run: 'running', results: 0, recent: [], close: null });
     let isOver = false;
     const over = (status) => {
@@ -107,7 +109,14 @@ export class Endpoint {
   }
 
   /** One socket. What was said in `connection_init` cannot be said again: other words need another socket. */
-  #clientOf(payload) {
+  #connected() {
+    let payload;
+    try {
+      payload = readPayload(this.payload);
+    } catch (error) {
+      this.#say({ run: 'failed', results: 0, recent: [], close: null });
+      throw plain(`Not subscribed. The init payload ${error.message}.`);
+    }
     const text = JSON.stringify(payload);
     if (this.#client && this.#clientPayload === text) return this.#client;
     this.#client?.dispose();
@@ -116,7 +125,8 @@ export class Endpoint {
       connectionParams: payload,
       lazyCloseTimeout: IDLE,
       retryAttempts: ATTEMPTS,
-      shouldRetry: (event) => isClose(event) && !FINAL_CODES.includes(event.code),
+      // A server that is away for a moment is no close, but an error without a code.
+      shouldRetry: (event) => !FINAL_CODES.includes(event?.code),
     });
     // What an earlier client's socket does is no news any more.
     const say = (status) => this.#client === client && this.#say(status);
@@ -130,7 +140,9 @@ export class Endpoint {
 
   #heard(result) {
     const results = this.#status.results + 1;
-    const one = { number: results, at: new Date(), text: JSON.stringify(result.errors ? result : result.data) };
+    // A subscription has one field, and its name is said in the document.
+    const told = result.errors ? result : Object.values(result.data ?? {})[0];
+    const one = { number: results, at: new Date(), text: JSON.stringify(told) };
     this.#say({ results, recent: [one, ...this.#status.recent].slice(0, RECENT), close: null });
   }
 
@@ -178,13 +190,10 @@ function said(error, url) {
   return { ...plain(`The socket was closed: ${closing(error)}.${hint}`), code: error.code, reason: error.reason };
 }
 
+/** What the reason does not say. */
 const HINTS = {
   1006: 'Is the server there?',
-  4400: 'The init payload or a message is not what the server takes.',
-  4401: 'The server wants the init payload to say who asks.',
-  4403: 'The credentials in the init payload are wrong, revoked or expired.',
-  4409: 'The same connection_id was used again, elsewhere.',
-  4429: 'Too many connections are open.',
+  4403: 'Mend the init payload, and run it again.',
 };
 
 function isClose(event) {

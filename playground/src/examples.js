@@ -26,7 +26,7 @@ const withToken = (facts) =>
 
 const nothing = () => '{}';
 
-const invoice = (name, field, input, argument) => ({
+const invoice = (name, field, input, argument, looks) => ({
   name,
   query: `# What becomes of an invoice: PENDING, then PAID or
 # EXPIRED. Which one is in the variables, below.
@@ -42,7 +42,15 @@ subscription ${name}($input: ${input}!) {
   }
 }
 `,
-  variables: (facts) => json({ input: { [argument]: facts?.[argument] ?? '' } }),
+  variables: (facts) =>
+    facts
+      ? json({ input: { [argument]: facts[argument] } })
+      : `{
+  "input": {
+    // ${looks}
+    "${argument}": ""
+  }
+}`,
   headers: nothing,
   init: nothing,
 });
@@ -116,6 +124,9 @@ subscription myUpdates {
           offset
         }
       }
+      ... on Price {
+        formattedAmount
+      }
       ... on LnUpdate {
         status
         transaction {
@@ -159,14 +170,22 @@ fragment settled on Transaction {
     'lnInvoicePaymentStatusByPaymentRequest',
     'LnInvoicePaymentStatusByPaymentRequestInput',
     'paymentRequest',
+    'A BOLT11 invoice: lnbc…',
   ),
   invoice(
     'invoiceByHash',
     'lnInvoicePaymentStatusByHash',
     'LnInvoicePaymentStatusByHashInput',
     'paymentHash',
+    '64 hex digits',
   ),
-  invoice('invoice', 'lnInvoicePaymentStatus', 'LnInvoicePaymentStatusInput', 'paymentRequest'),
+  invoice(
+    'invoice',
+    'lnInvoicePaymentStatus',
+    'LnInvoicePaymentStatusInput',
+    'paymentRequest',
+    'A BOLT11 invoice: lnbc…',
+  ),
   {
     name: 'StatusUpdate',
     query: `# What happens to a user of a reward program. A token and

@@ -64,12 +64,15 @@ export class Tabs {
         const isUntouched = of && [null, ...this.#earlier].some((earlier) => of(earlier) === text);
         return isUntouched ? of(facts) : this.withNames(text, facts);
       };
+      // Where its user wants credentials to be forgotten, there are none.
+      const headers = tab.headers ?? example?.headers(facts) ?? null;
+      const init = initOf(tab) ?? example?.init(facts) ?? null;
       return {
         ...tab,
         query: this.withNames(tab.query, facts),
         variables: renew(tab.variables, example?.variables),
-        headers: renew(tab.headers, example?.headers),
-        ...withInit(renew(initOf(tab), example?.init)),
+        headers: renew(headers, example?.headers),
+        ...withInit(renew(init, example?.init)),
       };
     });
     return { ...state, tabs };

@@ -160,9 +160,7 @@ impl Documents {
             }
         }
     }
-}
 
-impl Documents {
     /// What the operator trusts, by its ids.
     pub(super) fn trusted(&self) -> impl Iterator<Item = (&str, &Arc<Parsed>)> {
         let known = |(id, hash)| Some((String::as_str(id), self.trusted.get::<Hash>(hash)?));
@@ -274,9 +272,12 @@ pub(super) fn operation<'a>(
     }
 }
 
-/// The document with a subscription in it that asks for nothing, and the name of that: to have it
-/// validated as a whole, and nothing of it executed.
-pub(super) fn with_subscription(mut document: ExecutableDocument) -> (ExecutableDocument, Name) {
+/// The document with one more operation in it, and the name of that: all of it can be validated, and
+/// nothing of it executed, where that operation is none that would be.
+pub(super) fn with_operation(
+    mut document: ExecutableDocument,
+    operation: &ExecutableDocument,
+) -> (ExecutableDocument, Name) {
     let mut operations = match document.operations {
         DocumentOperations::Single(operation) => HashMap::from([(Name::new("_"), operation)]),
         DocumentOperations::Multiple(operations) => operations,
@@ -286,13 +287,9 @@ pub(super) fn with_subscription(mut document: ExecutableDocument) -> (Executable
         name.push('_');
     }
     let name = Name::new(name);
-    let empty = parse("subscription { __typename }").expect("it is GraphQL");
-    operations.extend(
-        empty
-            .operations
-            .iter()
-            .map(|(_, operation)| (name.clone(), operation.clone())),
-    );
+    for (_, operation) in operation.operations.iter() {
+        operations.insert(name.clone(), operation.clone());
+    }
     document.operations = DocumentOperations::Multiple(operations);
     (document, name)
 }

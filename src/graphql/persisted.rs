@@ -73,7 +73,10 @@ enum Why {
     #[error("the id {0:?} stands for two documents")]
     TwoTexts(String),
     #[error("the document {id:?} is not GraphQL: {}{}", error.message, Places(error))]
-    NoDocument { id: String, error: GraphqlError },
+    NoDocument {
+        id: String,
+        error: Box<GraphqlError>,
+    },
 }
 
 /// No app asks so much; and what is no manifest may be of any length.
@@ -162,7 +165,7 @@ impl Manifest {
         if let Entry::Vacant(place) = self.documents.entry(hash) {
             let document = parse(text).map_err(|error| Why::NoDocument {
                 id: id.clone(),
-                error,
+                error: error.into(),
             })?;
             place.insert(Trusted {
                 document,

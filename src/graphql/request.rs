@@ -35,8 +35,6 @@ pub enum Source {
 pub enum BadRequest {
     #[error("it has neither `query` nor `documentId` nor `extensions.persistedQuery`")]
     NoDocument,
-    #[error("`extensions.persistedQuery` is not an object with a `sha256Hash`")]
-    PersistedQuery,
     #[error("`{0}` is there twice")]
     Twice(&'static str),
     #[error("`{name}` is not a JSON object: {cause}")]
@@ -94,20 +92,20 @@ impl Source {
                 id,
                 text: text(query),
             }),
-            (None, Some(Value::Object(persisted))) => {
-                if persisted.get("version") != Some(&1.into()) {
-                    return Ok(Source::OtherVersion);
-                }
-                let hash = persisted.get("sha256Hash").and_then(Value::as_str);
-                Ok(Source::PersistedQuery {
-                    hash: hash.ok_or(BadRequest::PersistedQuery)?.to_owned(),
-                    text: text(query),
-                })
-            }
             (None, None | Some(Value::Null)) => {
                 query.map(Source::Text).ok_or(BadRequest::NoDocument)
             }
-            (None, Some(_)) => Err(BadRequest::PersistedQuery),
+            (None, Some(persisted)) => {
+                if persisted.get("version") != Some(&1.into()) {
+                    return Ok(Source::OtherVersion);
+                }
+                // No text has the hash that is not there: what is said of it is said of others, too.
+                let hash = persisted.get("sha256Hash").and_then(Value::as_str);
+                Ok(Source::PersistedQuery {
+                    hash: hash.unwrap_or_default().to_owned(),
+                    text: text(query),
+                })
+            }
         }
     }
 
@@ -219,11 +217,17 @@ mod tests {
         );
         for version in ["2", r#""1""#, "1.5", "null"] {
             let other = HASH.replace('1', version);
-            assert_eq!(
-                source(&format!(r#"{{"extensions":{other}}}"#)),
-                Source::OtherVersion
-            );
+            let other = format!(r#"{{"extensions":{other}}}"#);
+            assert_eq!(source(&other), Source::OtherVersion);
         }
+        let list = r#"{"query":"{a}","extensions":{"persistedQuery":[1,"ab"]}}"#;
+        assert_eq!(source(list), Source::OtherVersion);
+        let without = Source::PersistedQuery {
+            hash: String::new(),
+            text: None,
+        };
+        let hashless = r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":7}}}"#;
+        assert_eq!(source(hashless), without);
     }
 
     #[test]
@@ -244,8 +248,6 @@ mod tests {
             r#"{"query":"{a}","extensions":"{}"}"#,
             r#"{"query":"{a}","query":"{b}"}"#,
             r#"{"documentId":7}"#,
-            r#"{"extensions":{"persistedQuery":{"version":1}}}"#,
-            r#"{"extensions":{"persistedQuery":[1,"ab"]}}"#,
         ] {
             refusal(json);
         }

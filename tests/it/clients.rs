@@ -26,6 +26,18 @@ async fn apollo_client_needs_no_special_setting() {
 }
 
 #[tokio::test]
+async fn apollo_client_sends_hashes_and_ids_for_documents() {
+    let directory = tempfile::tempdir().unwrap();
+    let manifest = directory.path().join("manifest.json");
+    let trusted = json!({"account-of-the-app": "query Trusted { me { id } }"});
+    std::fs::write(&manifest, trusted.to_string()).unwrap();
+    let manifest = ("TIDINGS_DOCUMENTS__MANIFEST", manifest.to_str().unwrap());
+    let server = Tidings::start_as(&["serve", "--demo"], &[manifest]).await;
+    let mut script = Script::start(&mut node("apollo_persisted.mjs"), &server).await;
+    script.succeeds().await;
+}
+
+#[tokio::test]
 async fn urql_needs_no_special_setting() {
     every_subscription(&mut node("urql.mjs")).await;
 }

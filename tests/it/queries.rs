@@ -406,7 +406,7 @@ async fn what_is_no_request_is_refused_with_a_reason() {
         ("{", "The body is not a GraphQL request: "),
         (
             "{}",
-            "The body is not a GraphQL request: missing field `query`",
+            "The body is not a GraphQL request: it has neither `query` nor `documentId` nor ",
         ),
         (r#"{"query":1}"#, "The body is not a GraphQL request: "),
         (

@@ -200,7 +200,6 @@ mod tests {
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"documentId":1}}"#), @"`payload.documentId` is not a string");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"query":"q","extensions":[]}}"#), @"`payload.extensions` is not an object");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"extensions":{"other":1}}}"#), @"`payload.query` is missing");
-        insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{"extensions":{"persistedQuery":{"version":1}}}}"#), @"`payload.extensions.persistedQuery` is not an object with a `sha256Hash`");
         insta::assert_snapshot!(refusal(r#"{"type":"connection_init","payload":[]}"#), @"`payload` of connection_init is not an object");
         insta::assert_snapshot!(refusal(r#"{"type":"ping","payload":"x"}"#), @"`payload` of ping is not an object");
     }

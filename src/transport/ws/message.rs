@@ -9,7 +9,7 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::{graphql_transport_ws, graphql_ws};
-use crate::graphql::{BadRequest, Request, Source};
+use crate::graphql::{Request, Source};
 use crate::transport::close::Close;
 use crate::transport::introduction::Introduction;
 use crate::transport::protocol::Protocol;
@@ -154,13 +154,8 @@ impl<'a> Frame<'a> {
                 .map_err(|_| invalid("`payload.extensions` is not an object"))?,
             None => Map::new(),
         };
-        let source =
-            Source::of(query, Some(&extensions), document_id).map_err(|bad| match bad {
-                BadRequest::NoDocument => invalid("`payload.query` is missing"),
-                _ => invalid(
-                    "`payload.extensions.persistedQuery` is not an object with a `sha256Hash`",
-                ),
-            })?;
+        let source = Source::of(query, Some(&extensions), document_id)
+            .map_err(|_| invalid("`payload.query` is missing"))?;
         let variables = match payload.variables {
             Some(variables) if is_object(variables) => serde_json::from_str(variables.get())
                 .map_err(|_| invalid("`payload.variables` cannot be read"))?,

@@ -88,7 +88,7 @@ async fn a_message_may_have_keys_that_the_protocol_does_not_know() {
         .send(r#" {"type":"connection_init","id":7,"more":[1]} "#)
         .await;
     assert_eq!(client.text().await, r#"{"type":"connection_ack"}"#);
-    client.send(r#"{"type":"subscribe","id":"1","payload":{"query":"{ __typename }","extensions":{"persistedQuery":{"version":1}}},"more":{}}"#).await;
+    client.send(r#"{"type":"subscribe","id":"1","payload":{"query":"{ __typename }","extensions":{"tracing":{"version":1}}},"more":{}}"#).await;
     assert!(client.text().await.contains("Only subscription operations"));
 }
 
