@@ -48,6 +48,11 @@ async fn gql_of_python_needs_no_special_setting() {
 }
 
 #[tokio::test]
+async fn gql_of_python_may_ask_for_the_older_subprotocol() {
+    every_subscription(python("gql_websockets.py").arg("graphql-ws")).await;
+}
+
+#[tokio::test]
 async fn relay_needs_no_special_setting() {
     every_subscription(&mut node("relay.mjs")).await;
 }
@@ -74,6 +79,11 @@ async fn graphql_sse_needs_no_special_setting_with_a_stream_for_each_operation()
 #[tokio::test]
 async fn graphql_sse_needs_no_special_setting_with_one_stream_for_all() {
     every_subscription(node("graphql-sse.mjs").arg("single")).await;
+}
+
+#[tokio::test]
+async fn urql_fetches_subscriptions_as_server_sent_events() {
+    every_subscription(&mut node("urql_fetch.mjs")).await;
 }
 
 #[tokio::test]
