@@ -1,16 +1,16 @@
 // The page of examples/apollo-client in Chromium, from an origin that is not the server's.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 import * as demo from './demo.mjs';
 import { step } from './demo.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const example = here('../../examples/apollo-client/');
-const artifacts = here('../../target/artifacts/');
 
 const { outputFiles } = await build({
   entryPoints: [`${example}main.mjs`],
@@ -28,10 +28,7 @@ const pages = createServer((request, response) => {
 });
 await new Promise((listening) => pages.listen(0, '127.0.0.1', listening));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu'],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage();
   const complaints = [];
@@ -82,8 +79,7 @@ try {
   });
 
   await step('nothing went wrong on the way', () => assert.deepEqual(complaints, []));
-  mkdirSync(artifacts, { recursive: true });
-  await page.screenshot({ path: `${artifacts}apollo-client.png` });
+  await page.screenshot({ path: join(demo.artifacts, 'apollo-client.png') });
 } finally {
   await browser.close();
   pages.close();
