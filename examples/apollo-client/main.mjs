@@ -20,6 +20,8 @@ const PAYMENTS = `subscription {
   }
 }`;
 
+const UNITS = { BTC: "sat", USD: "US cents" };
+
 /** As the recipes of graphql-sse have it. */
 class SseLink extends ApolloLink {
   constructor(options) {
@@ -55,7 +57,7 @@ function showResult(row, { data, error }) {
   const price = data?.realtimePrice?.realtimePrice?.btcSatPrice;
   const payment = data?.myUpdates?.update?.transaction;
   if (price) show(row, "price", (price.base / 10 ** price.offset).toFixed(6));
-  if (payment) show(row, "payment", `${payment.settlementAmount} ${payment.settlementCurrency}`);
+  if (payment) show(row, "payment", `${payment.settlementAmount} ${UNITS[payment.settlementCurrency]}`);
   if (error) show(row, "price", error.message);
 }
 

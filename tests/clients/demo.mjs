@@ -10,6 +10,8 @@ export const url = told('TIDINGS_WS_URL');
 export const httpUrl = told('TIDINGS_HTTP_URL');
 export const key = told('TIDINGS_KEY');
 export const invoice = told('TIDINGS_INVOICE');
+/** Where screenshots are left for people. */
+export const artifacts = told('TIDINGS_ARTIFACTS');
 
 /** What a client is told that has the account's key. */
 export const credentials = { 'X-API-KEY': key };

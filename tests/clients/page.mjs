@@ -1,16 +1,16 @@
 // The page of examples/apollo-client in Chromium, from an origin that is not the server's.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 import * as demo from './demo.mjs';
 import { step } from './demo.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const example = here('../../examples/apollo-client/');
-const artifacts = here('../../target/artifacts/');
 
 const { outputFiles } = await build({
   entryPoints: [`${example}main.mjs`],
@@ -28,10 +28,7 @@ const pages = createServer((request, response) => {
 });
 await new Promise((listening) => pages.listen(0, '127.0.0.1', listening));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu'],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage();
   const complaints = [];
@@ -56,6 +53,9 @@ try {
   const from = `http://localhost:${pages.address().port}/`;
   await page.goto(`${from}?server=${encodeURIComponent(demo.httpUrl)}`);
 
+  // The demo pays its invoice after 15 seconds.
+  const invoice = page.evaluate(told, `${demo.httpUrl}?${new URLSearchParams(asked(demo.payment))}`);
+
   for (const row of ['websocket', 'sse', 'multipart', 'eventsource']) {
     await step(`prices move over ${row}`, async () => {
       const cell = `#${row} .price`;
@@ -69,14 +69,36 @@ try {
   await page.press('#key', 'Enter');
   for (const row of ['websocket', 'sse', 'multipart']) {
     await step(`payments arrive over ${row}`, async () => {
-      assert.match(await changed(`#${row} .payment`), /^\d+ (BTC|USD)$/);
+      assert.match(await changed(`#${row} .payment`), /^\d+ (sat|US cents)$/);
     });
   }
 
+  await step('an EventSource hears that there is no more to say', async () => {
+    const statuses = (await invoice).map(({ data }) => data.lnInvoicePaymentStatusByPaymentRequest.status);
+    assert.deepEqual(statuses, ['PENDING', 'PAID']);
+  });
+
   await step('nothing went wrong on the way', () => assert.deepEqual(complaints, []));
-  mkdirSync(artifacts, { recursive: true });
-  await page.screenshot({ path: `${artifacts}apollo-client.png` });
+  await page.screenshot({ path: join(demo.artifacts, 'apollo-client.png') });
 } finally {
   await browser.close();
   pages.close();
+}
+
+/** A request, as the parameters of its URL. */
+function asked({ query, variables }) {
+  return { query, variables: JSON.stringify(variables) };
+}
+
+/** What an EventSource is told until that is all. */
+function told(url) {
+  const events = new EventSource(url);
+  const results = [];
+  events.addEventListener('next', ({ data }) => results.push(JSON.parse(data)));
+  return new Promise((resolve) =>
+    events.addEventListener('complete', () => {
+      events.close();
+      resolve(results);
+    }),
+  );
 }

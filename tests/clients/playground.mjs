@@ -1,8 +1,7 @@
 // The playground in a browser, as somebody uses it who has just started the demo. Nothing but the server is reached.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { join } from 'node:path';
+import { launch } from './browser.mjs';
 
 const told = (name) => process.env[name] ?? assert.fail(`${name} is not set: see ../it/playground.rs`);
 const url = told('TIDINGS_PLAYGROUND_URL');
@@ -12,18 +11,9 @@ const artifacts = told('TIDINGS_ARTIFACTS');
 /** How long a fact may take to come true. Nothing waits this long when all is well. */
 const PATIENCE = 30_000;
 
-const paths = process.env.PATH.split(delimiter).map((folder) => join(folder, 'chromium'));
-const executablePath = paths.find(existsSync) ?? assert.fail('chromium is not installed: apt-get install chromium');
 const server = new URL(url);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    // A closed network: no other name leads anywhere.
-    `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${server.hostname}`,
-  ],
-});
+// A closed network: no other name leads anywhere.
+const browser = await launch(`--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${server.hostname}`);
 
 /** What must not happen: errors in the console, and requests to anybody else. */
 const wrong = [];

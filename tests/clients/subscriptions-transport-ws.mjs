@@ -7,12 +7,21 @@ import { Heard, step, within } from './demo.mjs';
 
 const { url, credentials: connectionParams } = demo;
 
+/** The types of the messages that sockets were told. */
+const told = new Set();
+class Watched extends WebSocket {
+  constructor(...all) {
+    super(...all);
+    this.on('message', (message) => told.add(JSON.parse(message).type));
+  }
+}
+
 /** Whether the server took the credentials is told to a callback: nothing for yes, or what it said. */
 function connect(options) {
   let answered;
   const answer = within(30, new Promise((resolve) => (answered = resolve)));
   const connectionCallback = (error) => answered(error ?? 'acknowledged');
-  const client = new SubscriptionClient(url, { connectionCallback, ...options }, WebSocket);
+  const client = new SubscriptionClient(url, { connectionCallback, ...options }, Watched);
   return { client, answer };
 }
 const { client, answer } = connect({ connectionParams, reconnect: true });
@@ -33,7 +42,7 @@ const updates = start(demo.updates);
 await step('the credentials are taken, and the connection is kept alive by messages', async () => {
   assert.equal(await answer, 'acknowledged');
   await kept.value();
-  assert.equal(client.wasKeepAliveReceived, true);
+  assert.deepEqual([...told], ['connection_ack', 'ka', 'data']);
 });
 
 await step('prices move until they are no longer wanted', async () => {
@@ -57,19 +66,12 @@ await step('a syntax error and an unknown field are errors of one subscription',
     [demo.syntaxError, /Syntax Error/],
     [demo.unknownField, /fakePrice/],
   ]) {
-    const [error] = await start(request).failure();
+    const error = await start(request).failure();
     assert.match(error.message, message);
   }
   const after = start(demo.price);
   await after.twoPrices();
   after.stop();
-});
-
-await step('queries are answered on the same socket', async () => {
-  const asked = start({ query: '{ me { id } }' });
-  const { data } = await asked.value();
-  assert.match(data.me.id, /^[0-9a-f-]{36}$/);
-  await asked.completion();
 });
 
 await step('payments arrive', async () => {

@@ -48,8 +48,62 @@ async fn gql_of_python_needs_no_special_setting() {
 }
 
 #[tokio::test]
+async fn gql_of_python_may_ask_for_the_older_subprotocol() {
+    every_subscription(python("gql_websockets.py").arg("graphql-ws")).await;
+}
+
+#[tokio::test]
 async fn relay_needs_no_special_setting() {
     every_subscription(&mut node("relay.mjs")).await;
+}
+
+#[tokio::test]
+async fn subscriptions_transport_ws_needs_no_special_setting() {
+    every_subscription(&mut node("subscriptions-transport-ws.mjs")).await;
+}
+
+#[tokio::test]
+async fn apps_of_the_time_of_the_older_subprotocol_are_understood() {
+    let server = demo().await;
+    let mut script = Script::start(&mut node("legacy_apps.mjs"), &server).await;
+    script.succeeds().await;
+    server.until_metric("tidings_subscriptions", 0.0).await;
+    server.until_metric("tidings_connections", 0.0).await;
+}
+
+#[tokio::test]
+async fn graphql_sse_needs_no_special_setting_with_a_stream_for_each_operation() {
+    every_subscription(node("graphql-sse.mjs").arg("distinct")).await;
+}
+
+#[tokio::test]
+async fn graphql_sse_needs_no_special_setting_with_one_stream_for_all() {
+    every_subscription(node("graphql-sse.mjs").arg("single")).await;
+}
+
+#[tokio::test]
+async fn urql_fetches_subscriptions_as_server_sent_events() {
+    every_subscription(&mut node("urql_fetch.mjs")).await;
+}
+
+#[tokio::test]
+async fn apollo_client_needs_no_special_setting_without_a_socket() {
+    every_subscription(&mut node("apollo_multipart.mjs")).await;
+}
+
+#[tokio::test]
+async fn graphql_over_http_is_spoken_as_its_audits_have_it() {
+    let server = demo().await;
+    let mut script = Script::start(&mut node("audit.mjs"), &server).await;
+    script.succeeds().await;
+}
+
+#[tokio::test]
+async fn the_collection_for_postman_is_answered_as_it_says() {
+    let server = demo().await;
+    let mut script = Script::start(&mut node("postman.mjs"), &server).await;
+    script.succeeds().await;
+    server.until_metric("tidings_subscriptions", 0.0).await;
 }
 
 #[tokio::test]
@@ -60,6 +114,21 @@ async fn graphql_ws_5_comes_back_after_a_restart() {
 #[tokio::test]
 async fn graphql_ws_6_comes_back_after_a_restart() {
     a_restart(node("reconnect.mjs").arg("6")).await;
+}
+
+#[tokio::test]
+async fn subscriptions_transport_ws_comes_back_after_a_restart() {
+    a_restart(&mut node("subscriptions-transport-ws_reconnect.mjs")).await;
+}
+
+#[tokio::test]
+async fn graphql_sse_comes_back_after_a_restart_with_a_stream_for_each_operation() {
+    a_restart(node("graphql-sse_reconnect.mjs").arg("distinct")).await;
+}
+
+#[tokio::test]
+async fn graphql_sse_comes_back_after_a_restart_with_one_stream_for_all() {
+    a_restart(node("graphql-sse_reconnect.mjs").arg("single")).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::script::{Script, demo, in_clients, python, root, tool};
+use crate::script::{Script, demo, in_clients, node, python, root, tool};
 use crate::tidings::{ISSUER, Tidings};
 
 #[tokio::test]
@@ -59,11 +59,36 @@ async fn the_examples_of_websocat_print_what_they_are_named_after() {
         ("websocat/price.sh", r#""currencyUnit":"USDCENT""#),
         ("websocat/realtime_price.sh", r#""btcSatPrice":{"base":"#),
         ("websocat/my_updates.sh", r#""settlementAmount":"#),
+        ("websocat/legacy.sh", r#""btcSatPrice":{"base":"#),
     ] {
         let mut script = Script::start(&mut shell(example), &server).await;
         script.prints(r#"{"type":"connection_ack"}"#).await;
         script.prints(printed).await;
     }
+}
+
+#[tokio::test]
+async fn the_example_of_curl_prints_prices_and_with_a_key_payments() {
+    let server = demo().await;
+    let mut anonymous = Command::new("env");
+    anonymous.args(["-u", "TIDINGS_KEY"]);
+    anonymous.arg(root().join("examples/sse.sh"));
+    let mut script = Script::start(&mut anonymous, &server).await;
+    script.prints("event: next").await;
+    script.prints(r#""btcSatPrice":{"base":"#).await;
+    let mut script = Script::start(&mut shell("sse.sh"), &server).await;
+    script.prints(r#""settlementAmount":"#).await;
+}
+
+/// The page is `apollo-client/index.html`, with `apollo-client/main.mjs`. Chromium opens it.
+#[tokio::test]
+async fn the_example_of_apollo_client_shows_the_same_over_each_transport() {
+    let server = demo().await;
+    let mut script = Script::start(&mut node("page.mjs"), &server).await;
+    script.succeeds().await;
+    // What a page held is gone with it.
+    server.until_metric("tidings_subscriptions", 0.0).await;
+    server.until_metric("tidings_connections", 0.0).await;
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::script::artifacts;
 use crate::tidings::{Tidings, http};
 
 /// What Chromium says that it takes, when somebody opens a page.
@@ -35,11 +36,7 @@ async fn a_browser_without_a_network_runs_every_example_of_the_demo() {
     let mut server = Tidings::start_as(&["serve", "--demo"], &[]).await;
     let url = server.named("Playground").await;
     assert_eq!(url, server.http_url("/graphql"));
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
-    let artifacts = target
-        .expect("it is in the target folder")
-        .join("artifacts");
-    std::fs::create_dir_all(&artifacts).expect("the target folder can be written to");
+    let artifacts = artifacts();
     let mut script = Command::new("node")
         .arg("playground.mjs")
         .current_dir(root().join("tests/clients"))

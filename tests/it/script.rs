@@ -36,6 +36,7 @@ impl Script {
             )
             .env("TIDINGS_REWARDS_PARAMS", rewards_params(server).await)
             .env("TIDINGS_KEY", server.named("API key").await)
+            .env("TIDINGS_ARTIFACTS", artifacts())
             .env("TIDINGS_INVOICE", server.named("Invoice").await)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -115,6 +116,16 @@ pub(crate) fn in_clients(command: &mut Command) -> &mut Command {
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where screenshots are left for people.
+pub(crate) fn artifacts() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    let artifacts = target
+        .expect("it is in the target folder")
+        .join("artifacts");
+    std::fs::create_dir_all(&artifacts).expect("the target folder can be written to");
+    artifacts
 }
 
 /// A program that `scripts/test` installs for the tests alone.
