@@ -349,8 +349,7 @@ impl Graphql {
             Err(error) => return Answer::refused(error),
         };
         if operation.node.ty == OperationType::Subscription {
-            let message =
-                "A subscription needs an answer that goes on: a WebSocket with the subprotocol graphql-transport-ws, \
+            let message = "A subscription needs an answer that goes on: a WebSocket with the subprotocol graphql-transport-ws, \
                  or a request with Accept: text/event-stream or multipart/mixed;subscriptionSpec=1.0";
             return Answer::refused(GraphqlError::new(message));
         }

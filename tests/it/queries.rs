@@ -370,7 +370,9 @@ async fn requests_that_cannot_be_executed_are_answered_without_data() {
     let errors = |message: &str| format!(r#"{{"errors":[{{"message":"{message}"}}]}}"#);
     assert_eq!(
         ask(&server, "subscription { myUpdates { errors { code } } }").await,
-        errors("A subscription needs an answer that goes on: a WebSocket with the subprotocol graphql-transport-ws, or a request with Accept: text/event-stream or multipart/mixed;subscriptionSpec=1.0")
+        errors(
+            "A subscription needs an answer that goes on: a WebSocket with the subprotocol graphql-transport-ws, or a request with Accept: text/event-stream or multipart/mixed;subscriptionSpec=1.0"
+        )
     );
     assert_eq!(
         ask(&server, "query A { __typename } query B { __typename }").await,
