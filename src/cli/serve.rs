@@ -332,7 +332,7 @@ fn banner(
 Tidings {version}, a demo: prices, payments and rewards are made up, and nothing is kept.
 
 {playground}  WebSocket     ws://{address}{path}     subprotocol graphql-transport-ws
-  Queries       POST http://{address}{path}
+  HTTP          http://{address}{path}     POST, GET, event streams, multipart
   API key       {key}
   Account       {account}
   Invoice       {request}
@@ -349,6 +349,11 @@ and then, line by line:
   {{"id":"2","type":"subscribe","payload":{{"query":"subscription {{ myUpdates {{ update {{ type: __typename ... on LnUpdate {{ status transaction {{ settlementAmount }} }} ... on OnChainUpdate {{ txNotificationType transaction {{ status settlementAmount }} }} ... on IntraLedgerUpdate {{ transaction {{ settlementAmount }} }} }} }} }}"}}}}
   {{"id":"3","type":"subscribe","payload":{{"query":"subscription {{ lnInvoicePaymentStatusByPaymentRequest(input: {{ paymentRequest: \"{request}\" }}) {{ status paymentPreimage errors {{ message }} }} }}"}}}}
   {{"id":"1","type":"complete"}}
+
+or without a WebSocket:
+
+  curl -N -H 'Accept: text/event-stream' -H 'X-API-KEY: {key}' http://{address}{path} \
+    --get --data-urlencode 'query=subscription {{ myUpdates {{ update {{ type: __typename ... on RealtimePrice {{ timestamp }} }} }} }}'
 "#,
         version = env!("CARGO_PKG_VERSION"),
         request = invoice.payment_request,

@@ -47,7 +47,7 @@ pub enum Close {
     TokenExpired,
     /// The client did not offer `graphql-transport-ws` or `graphql-ws`.
     SubprotocolNotAcceptable,
-    /// No `connection_init` within `limits.init_timeout`.
+    /// No `connection_init` within `limits.init_timeout`, or nobody opened a stream that was reserved.
     InitTimeout,
     /// A subscribe with an id that is in use.
     SubscriberExists(String),
@@ -278,7 +278,9 @@ mod tests {
             Close::SubprotocolNotAcceptable => {
                 "The client offered neither `graphql-transport-ws` nor `graphql-ws`."
             }
-            Close::InitTimeout => "No `connection_init` within `limits.init_timeout`.",
+            Close::InitTimeout => {
+                "No `connection_init` within `limits.init_timeout`; or a reserved event stream that nobody opened within `limits.reservation`."
+            }
             Close::SubscriberExists(_) => "A subscribe with an id that is in use.",
             Close::Replaced => {
                 "A newer connection of the same user, or of the same account, has the same `connection_id`: the client came back before its old socket was found dead. Two clients must not share one."
@@ -299,6 +301,11 @@ Every connection ends for one reason. The client is told its code and words; the
 in `tidings_closes_total{reason=\"…\"}`. Whether a client comes back by itself is what
 [graphql-ws](https://github.com/enisdenjo/graphql-ws) does with the code, which other clients copy; it waits longer from one
 attempt to the next. This page is held against the program by a test.
+
+Over HTTP there are no codes. Whoever is not let in is answered 401 (bad credentials), 400 (a bad `X-Connection-Id`), 429 (too
+many connections) or 503 (come back later). A stream that is to come back at once (1001, 1012, 1013 below) just ends, which its
+client answers by that, and a multipart response says the words first; every other end is told as an error with the words, and
+the name in capitals as its `extensions.code`.
 
 | code | words | the client | reason | when |
 |---|---|---|---|---|

@@ -80,6 +80,23 @@ async fn the_example_of_curl_prints_prices_and_with_a_key_payments() {
     script.prints(r#""settlementAmount":"#).await;
 }
 
+#[tokio::test]
+async fn what_the_demo_prints_for_curl_is_answered() {
+    let server = demo().await;
+    server.named("curl").await;
+    let printed = server.printed();
+    let first = printed
+        .iter()
+        .position(|line| line.trim().starts_with("curl"));
+    let command = printed[first.expect("it was printed")..][..2].join("\n");
+    let mut shell = Command::new("sh");
+    let mut script = Script::start(shell.args(["-c", &command]), &server).await;
+    script.prints("event: next").await;
+    script
+        .prints(r#"{"data":{"myUpdates":{"update":{"type":"RealtimePrice""#)
+        .await;
+}
+
 /// The page is `apollo-client/index.html`, with `apollo-client/main.mjs`. Chromium opens it.
 #[tokio::test]
 async fn the_example_of_apollo_client_shows_the_same_over_each_transport() {

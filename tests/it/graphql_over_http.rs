@@ -138,6 +138,16 @@ async fn a_get_asks_by_its_parameters() {
 }
 
 #[tokio::test]
+async fn no_cache_keeps_an_answer() {
+    let server = Tidings::start().await;
+    for query in ["%7B__typename%7D", "%7Bnothing%7D"] {
+        let url = server.http_url(&format!("/graphql?query={query}"));
+        let answer = http().get(url).send().await.unwrap();
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+    }
+}
+
+#[tokio::test]
 async fn a_get_changes_nothing() {
     let server = Tidings::start().await;
     let (status, _, said) = get(&server, &[("query", "mutation { nothing }")]).await;

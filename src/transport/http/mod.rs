@@ -254,6 +254,10 @@ fn refuse(accept: &Accept, status: StatusCode, words: &str) -> Response {
 }
 
 fn json(media: Json, status: StatusCode, body: String) -> Response {
-    let content_type = [(header::CONTENT_TYPE, media.content_type())];
-    (status, content_type, body).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, media.content_type()),
+        // What a GET is answered holds for now, and for who asked.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, body).into_response()
 }
