@@ -12,6 +12,7 @@ mod credentials;
 mod examples;
 mod fan_out;
 mod graphql_transport_ws;
+mod graphql_ws;
 mod handshake;
 mod image;
 mod invoices;
