@@ -261,9 +261,11 @@ mod tests {
                 "The API key has `limits.connections_per_key` connections."
             }
             Close::InvalidMessage(_) => {
-                "Not a message of the protocol. The reason says what is wrong."
+                "Not a message of the protocol. The reason says what is wrong. In `graphql-ws` most are answered `error` instead, and the connection goes on."
             }
-            Close::Unauthorized => "A subscribe before the acknowledgement.",
+            Close::Unauthorized => {
+                "A subscribe before the acknowledgement. In `graphql-ws` it waits for that, but not for a `connection_init` that has not come."
+            }
             Close::Forbidden => {
                 "Bad credentials. Why is in the log and in `tidings_authentications_total`; for a token, `tidings token check` says it."
             }
@@ -281,7 +283,9 @@ mod tests {
             Close::InitTimeout => {
                 "No `connection_init` within `limits.init_timeout`; or a reserved event stream that nobody opened within `limits.reservation`."
             }
-            Close::SubscriberExists(_) => "A subscribe with an id that is in use.",
+            Close::SubscriberExists(_) => {
+                "A subscribe with an id that is in use. In `graphql-ws` it takes the place of the other."
+            }
             Close::Replaced => {
                 "A newer connection of the same user, or of the same account, has the same `connection_id`: the client came back before its old socket was found dead. Two clients must not share one."
             }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -78,6 +79,12 @@ impl Endpoint {
     pub(super) fn set_session(&mut self, session: &Session) {
         self.counted = count(&self.server.metrics, self.protocol, session.identity.kind());
         self.key = session.credential.key_id();
+    }
+
+    /// How often the client is pinged.
+    pub(super) fn ping_interval(&self) -> Duration {
+        self.protocol
+            .ping_interval(self.server.limits.ping_interval)
     }
 
     pub(super) fn say(&self, text: &str) {

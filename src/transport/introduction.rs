@@ -39,20 +39,51 @@ impl Introduction {
 
     /// The one in a JSON object; `None` if it cannot be read. Names of keys are taken in any case; those
     /// that say nothing here are the client's own affair.
+    ///
+    /// Many clients put an object `headers` into the payload, as Hasura's documentation and Apollo's have it:
+    /// what it says holds where the rest is silent.
     pub(super) fn of_payload(payload: &RawValue) -> Option<Self> {
         let mut said = Introduction::default();
+        let mut headers = None;
         for (name, value) in entries(payload)? {
-            if name.eq_ignore_ascii_case("x-api-key") {
-                first_given(&mut said.credentials.api_key, secret(value));
-            } else if name.eq_ignore_ascii_case("authorization") {
-                first_given(&mut said.credentials.authorization, secret(value));
+            if let Some(credential) = said.credential(&name) {
+                first_given(credential, secret(value));
             } else if name.eq_ignore_ascii_case("connection_id") {
                 said.connection_id = connection_id(value);
             } else if name.eq_ignore_ascii_case("connection_info") {
                 said.wants_info = value.get() == "true";
+            } else if name.eq_ignore_ascii_case("headers") {
+                headers = Introduction::of_inner_headers(value);
+            }
+        }
+        Some(match headers {
+            Some(headers) => said.or(headers),
+            None => said,
+        })
+    }
+
+    /// The one in an object whose names are those of headers; `None` if it is something else.
+    fn of_inner_headers(headers: &RawValue) -> Option<Self> {
+        let mut said = Introduction::default();
+        for (name, value) in entries(headers)? {
+            if let Some(credential) = said.credential(&name) {
+                first_given(credential, secret(value));
+            } else if name.eq_ignore_ascii_case("x-connection-id") {
+                said.connection_id = connection_id(value);
             }
         }
         Some(said)
+    }
+
+    /// The credential of this name, if there is one that is called so.
+    fn credential(&mut self, name: &str) -> Option<&mut Option<SecretString>> {
+        if name.eq_ignore_ascii_case("x-api-key") {
+            Some(&mut self.credentials.api_key)
+        } else if name.eq_ignore_ascii_case("authorization") {
+            Some(&mut self.credentials.authorization)
+        } else {
+            None
+        }
     }
 
     /// This one, and what another one says where this one is silent: credentials are taken from one of
@@ -180,5 +211,42 @@ mod tests {
         let both = said(r#"{"X-API-KEY":""}"#).or(headers("x-api-key", "header"));
         assert_eq!(key(&both), Some("header"));
         assert!(Introduction::of_headers(&HeaderMap::new()).is_empty());
+    }
+
+    #[test]
+    fn headers_inside_of_the_payload_hold_where_it_is_silent_and_go_before_those_of_the_request() {
+        let names = |introduction: &Introduction| {
+            let id = introduction.connection_id.as_ref()?.as_ref().ok()?;
+            Some(id.to_string())
+        };
+        let inner = said(r#"{"headers":{"X-Api-Key":"inner","x-connection-id":"tab-1"}}"#);
+        assert_eq!(key(&inner), Some("inner"));
+        assert_eq!(names(&inner).as_deref(), Some("tab-1"));
+        let payload = r#"{"X-API-KEY":"outer","connection_id":"tab-2","headers":{"Authorization":"Bearer x","X-Connection-Id":"tab-1"}}"#;
+        let outer = said(payload);
+        assert_eq!(key(&outer), Some("outer"));
+        assert!(outer.credentials.authorization.is_none());
+        assert_eq!(names(&outer).as_deref(), Some("tab-2"));
+        let emptied = said(r#"{"Authorization":"","headers":{"X-API-KEY":"inner"}}"#);
+        assert_eq!(key(&emptied), Some("inner"));
+
+        let mut request = HeaderMap::new();
+        request.insert("x-api-key", "request".parse().unwrap());
+        let request = || Introduction::of_headers(&request);
+        let inner = said(r#"{"headers":{"X-API-KEY":"inner"}}"#).or(request());
+        assert_eq!(key(&inner), Some("inner"));
+        for silent in [
+            r#"{"headers":{}}"#,
+            r#"{"headers":null}"#,
+            r#"{"headers":["X-API-KEY"]}"#,
+            r#"{"headers":{"X-API-KEY":null}}"#,
+            r#"{"headers":{"headers":{"X-API-KEY":"deep"}}}"#,
+        ] {
+            assert_eq!(
+                key(&said(silent).or(request())),
+                Some("request"),
+                "{silent}"
+            );
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a connection speaks: a closed list.
 
+use std::time::Duration;
+
 use super::http::{multipart, sse};
 use super::ws::{graphql_transport_ws, graphql_ws};
 use crate::graphql::Refusal;
@@ -37,6 +39,15 @@ impl Protocol {
         match self {
             Protocol::GraphqlTransportWs | Protocol::GraphqlWs => Framing::WebSocket,
             Protocol::Sse | Protocol::SseSingle | Protocol::Multipart => Framing::Bare,
+        }
+    }
+
+    /// How often a client is pinged, where this is how often it need be.
+    pub(super) fn ping_interval(self, interval: Duration) -> Duration {
+        match self {
+            // With each ping comes a `ka`, for which its clients do not wait longer.
+            Protocol::GraphqlWs => interval.min(graphql_ws::KEEP_ALIVE_WITHIN),
+            _ => interval,
         }
     }
 

@@ -40,24 +40,40 @@ impl Client {
         path: &str,
         subprotocols: Option<&str>,
     ) -> Self {
+        let offer = subprotocols.map_or(String::new(), offer);
         let socket = TcpSocket::new_v4().expect("a socket");
-        Self::over(socket, address, path, subprotocols).await
+        Self::over(socket, address, path, &offer).await
+    }
+
+    /// Connects with a subprotocol, and says more in the headers of the upgrade.
+    pub(crate) async fn connect_with(
+        address: SocketAddr,
+        subprotocol: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let headers = headers.iter();
+        let headers: String = headers
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Self::over(
+            socket,
+            address,
+            "/graphql",
+            &(offer(subprotocol) + &headers),
+        )
+        .await
     }
 
     /// Connects with a small receive buffer: a client that stops reading is noticed soon.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a buffer");
-        Self::over(socket, address, "/graphql", Some(SUBPROTOCOL)).await
+        Self::over(socket, address, "/graphql", &offer(SUBPROTOCOL)).await
     }
 
-    async fn over(
-        socket: TcpSocket,
-        address: SocketAddr,
-        path: &str,
-        subprotocols: Option<&str>,
-    ) -> Self {
-        let (stream, head) = upgrade(socket, address, path, subprotocols).await;
+    async fn over(socket: TcpSocket, address: SocketAddr, path: &str, headers: &str) -> Self {
+        let (stream, head) = upgrade(socket, address, path, headers).await;
         let subprotocol = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("sec-websocket-protocol")
@@ -228,7 +244,7 @@ pub(crate) const PING: u8 = 0x89;
 impl Raw {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        Raw(upgrade(socket, address, "/graphql", Some(SUBPROTOCOL))
+        Raw(upgrade(socket, address, "/graphql", &offer(SUBPROTOCOL))
             .await
             .0)
     }
@@ -288,19 +304,21 @@ impl Raw {
     }
 }
 
-/// Asks for the upgrade to WebSocket, and insists on it: the stream behind it, and what was said.
+/// The header that offers these subprotocols.
+fn offer(subprotocols: &str) -> String {
+    format!("Sec-WebSocket-Protocol: {subprotocols}\r\n")
+}
+
+/// Asks for the upgrade to WebSocket with these headers, each with its line end, and insists on it: the stream behind it, and what was said.
 async fn upgrade(
     socket: TcpSocket,
     address: SocketAddr,
     path: &str,
-    subprotocols: Option<&str>,
+    headers: &str,
 ) -> (TcpStream, String) {
-    let subprotocols = subprotocols.map_or(String::new(), |subprotocols| {
-        format!("Sec-WebSocket-Protocol: {subprotocols}\r\n")
-    });
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocols}\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     let upgraded = async {
         let mut stream = socket.connect(address).await?;

@@ -200,12 +200,88 @@ async fn a_server_that_stops_says_so_in_every_phase() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn in_graphql_ws_a_keep_alive_comes_with_the_acknowledgement_and_with_every_ping() {
+    let client = Client {
+        protocol: Protocol::GraphqlWs,
+        until: 40_000,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT)]).await, @r#"
+    0s: {"type":"connection_ack"}
+    0s: {"type":"ka"}
+    12s: ping frame
+    12s: {"type":"ka"}
+    24s: ping frame
+    24s: {"type":"ka"}
+    36s: ping frame
+    36s: {"type":"ka"}
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_graphql_ws_no_keep_alive_is_more_than_20_seconds_behind_the_last_one() {
+    // However long a client takes for its pong,
+    let client = Client {
+        protocol: Protocol::GraphqlWs,
+        pongs: Pongs::After(11_999),
+        until: 60_000,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT)]).await, @r#"
+    0s: {"type":"connection_ack"}
+    0s: {"type":"ka"}
+    12s: ping frame
+    12s: {"type":"ka"}
+    23.999s: {"type":"ka"}
+    35.999s: ping frame
+    35.999s: {"type":"ka"}
+    47.998s: {"type":"ka"}
+    59.998s: ping frame
+    59.998s: {"type":"ka"}
+    "#);
+    // and however rarely it is pinged.
+    let client = Client {
+        server: server(|settings| settings.limits.ping_interval = Duration::from_secs(50)),
+        protocol: Protocol::GraphqlWs,
+        until: 80_000,
+        ..Client::default()
+    };
+    assert_snapshot!(client.conversation(&[(0, INIT)]).await, @r#"
+    0s: {"type":"connection_ack"}
+    0s: {"type":"ka"}
+    20s: ping frame
+    20s: {"type":"ka"}
+    40s: ping frame
+    40s: {"type":"ka"}
+    60s: ping frame
+    60s: {"type":"ka"}
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_graphql_ws_who_cannot_be_let_in_is_told_why_and_what_it_began_is_forgotten() {
+    let start = r#"{"id":"1","type":"start","payload":{"query":"subscription { myUpdates { update { __typename } } }"}}"#;
+    // Keys are not known yet, and wait for `auth.timeout`.
+    let client = Client {
+        protocol: Protocol::GraphqlWs,
+        ..Client::default()
+    };
+    let says = [(0, INIT_WITH_KEY), (1, start), (2, start)];
+    assert_snapshot!(client.conversation(&says).await, @r#"
+    1s: {"type":"connection_error","payload":{"message":"Credentials cannot be checked now, try again later"}}
+    1s: close 1013 Credentials cannot be checked now, try again later
+    1s: ended by Unavailable
+    "#);
+}
+
 /// Says a pong frame, in a list of texts.
 const PONG_FRAME: &str = "pong frame";
 
 /// A client, and the server that it speaks with.
 struct Client {
     server: Arc<Server>,
+    protocol: Protocol,
     pongs: Pongs,
     reads: bool,
     /// Whether it answers a close frame.
@@ -226,6 +302,7 @@ impl Default for Client {
     fn default() -> Self {
         Client {
             server: server(|_| {}),
+            protocol: Protocol::GraphqlTransportWs,
             pongs: Pongs::After(0),
             reads: true,
             closes: true,
@@ -244,9 +321,8 @@ impl Client {
         let mut ear = Ear::new(read);
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let mut connection = tokio::spawn(
-            Connection::over(pipe, self.server, somebody(), Protocol::GraphqlTransportWs).run(),
-        );
+        let connection = Connection::over(pipe, self.server, somebody(), self.protocol);
+        let mut connection = tokio::spawn(connection.run());
         let mut to_say: Vec<(Instant, Frame)> = says
             .iter()
             .map(|(time, text)| (at(*time), frame(text)))

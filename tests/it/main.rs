@@ -13,6 +13,7 @@ mod examples;
 mod fan_out;
 mod graphql_over_http;
 mod graphql_transport_ws;
+mod graphql_ws;
 mod handshake;
 mod image;
 mod invoices;

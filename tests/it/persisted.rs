@@ -14,7 +14,7 @@ const NOT_FOUND: &str =
 const UNKNOWN_ID: &str = r#"[{"message":"No document has this id: it is not in the manifest of this server","extensions":{"code":"PERSISTED_QUERY_NOT_IN_LIST"}}]"#;
 
 /// The hash of a text, as clients spell it.
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::handshake::Admitted;
-use super::message::{ClientMessage, decode};
+use super::message::{ClientMessage, decode, decode_binary};
 use super::open::Open;
 use super::socket::{Direct, Line, Piped, Socket, SocketError};
 use crate::hub::Outbox;
@@ -127,12 +127,10 @@ impl<L: Line> Connection<L> {
         };
         self.endpoint.set_session(&session);
         let mut open = Box::new(Open::new(self, session, registered));
-        for message in early {
-            if let Err(close) = open.on_early(message) {
-                return Err(Box::new((open.into_connection(), close)));
-            }
+        match early.map_or(Ok(()), |message| open.on_early(*message)) {
+            Ok(()) => Ok(open),
+            Err(close) => Err(Box::new((open.into_connection(), close))),
         }
-        Ok(open)
     }
 
     async fn end(mut self, close: Close) -> Close {
@@ -189,9 +187,7 @@ pub(super) async fn hear<L: Line>(
     let outbox = &endpoint.outbox;
     let read = |message: Message<'_>| match message {
         Message::Text(text) => decode(endpoint.protocol, &text).map(Heard::Says),
-        Message::Binary(_) => Err(Close::InvalidMessage(
-            "a binary frame, messages are text".into(),
-        )),
+        Message::Binary(bytes) => decode_binary(endpoint.protocol, &bytes).map(Heard::Says),
         Message::Ping(payload) => {
             outbox.say(|out| push_frame(out, Opcode::Pong, &[&payload]));
             Ok(Heard::Ping)

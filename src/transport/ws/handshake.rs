@@ -13,17 +13,17 @@ use super::socket::Line;
 use crate::auth::{Scope, Scopes, Session};
 use crate::registry::{ConnectionId, Registered};
 use crate::transport::close::Close;
-use crate::transport::endpoint::admit;
+use crate::transport::endpoint::{Endpoint, admit};
 use crate::transport::introduction::Introduction;
 use crate::transport::protocol::Protocol;
-use crate::transport::server::Server;
 
 /// Who was let in, and knows it.
 pub(super) struct Admitted {
     pub(super) session: Session,
     pub(super) registered: Registered,
-    /// What it said before it was: graphql-ws lets clients begin operations then.
-    pub(super) early: Vec<ClientMessage>,
+    /// The first operation that it began before it was: clients of graphql-ws may. What it said behind that
+    /// was not read yet.
+    pub(super) early: Option<Box<ClientMessage>>,
 }
 
 impl<L: Line> Connection<L> {
@@ -37,6 +37,7 @@ impl<L: Line> Connection<L> {
         if let Err(close) = &admitted
             && self.endpoint.protocol == Protocol::GraphqlWs
             && close.code().is_some()
+            && *close != Close::Terminated
         {
             self.endpoint.say(&connection_error(close));
         }
@@ -59,9 +60,9 @@ impl<L: Line> Connection<L> {
             self.endpoint.outbox.clone(),
             init,
         );
-        let mut early = Vec::new();
-        let (session, registered) = self.attend(check, &mut early).await??;
-        let info = wants_info.then(|| info(&server, &session, &registered));
+        let (admitted, early) = self.attend(check).await?;
+        let (session, registered) = admitted?;
+        let info = wants_info.then(|| info(&self.endpoint, &session, &registered));
         self.endpoint.say(&connection_ack(info.as_ref()));
         if protocol == Protocol::GraphqlWs {
             self.endpoint.say(KEEP_ALIVE);
@@ -89,32 +90,30 @@ impl<L: Line> Connection<L> {
         }
     }
 
-    /// The client may still speak while its credentials are checked. To subscribe then is too early, but
-    /// in graphql-ws, where it waits; to say `connection_init` again is too much.
+    /// The client may still speak while its credentials are checked. To subscribe then is too early, and to
+    /// say `connection_init` again is too much. But in graphql-ws clients subscribe without waiting: the
+    /// first such message is kept, and what is behind it stays unread, so that nobody who was not let in
+    /// yet has more kept for it than that.
     async fn attend<T>(
         &mut self,
         check: impl Future<Output = T>,
-        early: &mut Vec<ClientMessage>,
-    ) -> Result<T, Close> {
+    ) -> Result<(T, Option<Box<ClientMessage>>), Close> {
         let drain = self.endpoint.server.drain.clone();
         let mut check = pin!(check);
+        let mut early = None;
         loop {
             let message = tokio::select! {
                 biased;
                 () = drain.cancelled() => return Err(Close::GoingAway),
-                result = &mut check => return Ok(result),
-                message = self.receive() => message?,
+                result = &mut check => return Ok((result, early)),
+                message = self.receive(), if early.is_none() => message?,
             };
             match message {
                 Some(ClientMessage::ConnectionInit(_)) => return Err(Close::TooManyInits),
-                Some(
-                    message @ (ClientMessage::Subscribe { .. } | ClientMessage::Complete { .. }),
-                ) if self.endpoint.protocol == Protocol::GraphqlWs => {
-                    // So many subscriptions, and as many ends.
-                    if early.len() >= 2 * self.endpoint.server.limits.subscriptions {
-                        return Err(Close::Unauthorized);
-                    }
-                    early.push(message);
+                Some(message @ ClientMessage::Subscribe { .. })
+                    if self.endpoint.protocol == Protocol::GraphqlWs =>
+                {
+                    early = Some(Box::new(message));
                 }
                 Some(message) => self.on_early_message(message)?,
                 None => {}
@@ -135,8 +134,8 @@ impl<L: Line> Connection<L> {
                 Ok(())
             }
             ClientMessage::Terminate => Err(Close::Terminated),
-            ClientMessage::Invalid { id, what } => {
-                self.endpoint.say(&complaint(id.as_deref(), &what));
+            ClientMessage::Invalid { id, wrong } => {
+                self.endpoint.say(&complaint(id.as_deref(), &wrong));
                 Ok(())
             }
             ClientMessage::ConnectionInit(_)
@@ -147,13 +146,18 @@ impl<L: Line> Connection<L> {
 }
 
 /// What a client is told that asked what was made of its credentials.
-fn info<'a>(server: &Server, session: &Session, registered: &'a Registered) -> ConnectionInfo<'a> {
+fn info<'a>(
+    endpoint: &Endpoint,
+    session: &Session,
+    registered: &'a Registered,
+) -> ConnectionInfo<'a> {
+    let limits = &endpoint.server.limits;
     ConnectionInfo {
         connection_id: registered.connection_id().map_or("", ConnectionId::as_str),
         expires_at: session.credential.expires_at().map(|at| at.as_second()),
         scopes: scopes_to_tell(session.identity.scopes()),
-        ping_interval_ms: server.limits.ping_interval.as_millis() as u64,
-        reconnect_jitter_ms: server.limits.reconnect_jitter.as_millis() as u64,
+        ping_interval_ms: endpoint.ping_interval().as_millis() as u64,
+        reconnect_jitter_ms: limits.reconnect_jitter.as_millis() as u64,
     }
 }
 

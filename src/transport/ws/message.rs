@@ -36,7 +36,7 @@ pub enum ClientMessage {
     /// Nothing of the protocol, in one that goes on after that: what is wrong, and with which operation.
     Invalid {
         id: Option<String>,
-        what: Cow<'static, str>,
+        wrong: Close,
     },
 }
 
@@ -50,8 +50,16 @@ pub(super) struct Frame<'a> {
 /// Reads a text frame.
 pub(super) fn decode(protocol: Protocol, text: &str) -> Result<ClientMessage, Close> {
     match protocol {
-        Protocol::GraphqlWs => Ok(graphql_ws::decode(text)),
+        Protocol::GraphqlWs => graphql_ws::decode(text),
         _ => graphql_transport_ws::decode(text),
+    }
+}
+
+/// Reads a binary frame. Apps of graphql-ws may write their texts into such: Apollo Kotlin did for a while.
+pub(super) fn decode_binary(protocol: Protocol, bytes: &[u8]) -> Result<ClientMessage, Close> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if protocol == Protocol::GraphqlWs => decode(protocol, text),
+        _ => Err(invalid("a binary frame, messages are text")),
     }
 }
 

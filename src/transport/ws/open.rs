@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Heard, hear};
 use super::graphql_transport_ws::{Refreshed, pong, refreshed};
-use super::graphql_ws::{KEEP_ALIVE, complaint};
+use super::graphql_ws::{KEEP_ALIVE, KEEP_ALIVE_WITHIN, complaint};
 use super::heartbeat::{Beat, Heartbeat};
 use super::message::ClientMessage;
 use super::refresh::Refresh;
@@ -40,7 +40,7 @@ struct Talk {
 
 impl<L: Line> Open<L> {
     pub(super) fn new(connection: Connection<L>, session: Session, registered: Registered) -> Self {
-        let heartbeat = Heartbeat::new(connection.endpoint.server.limits.ping_interval);
+        let heartbeat = Heartbeat::new(connection.endpoint.ping_interval());
         Open {
             connection,
             talk: Talk {
@@ -129,9 +129,13 @@ impl Talk {
             Heard::Says(message) => self.on_message(endpoint, message),
             Heard::Ping => Ok(()),
             Heard::Pong => {
-                let interval = endpoint.server.limits.ping_interval;
+                let interval = endpoint.ping_interval();
                 if let Some(round_trip) = self.heartbeat.ponged(interval) {
                     self.life.registered.set_round_trip(round_trip);
+                    let is_slow = round_trip + interval > KEEP_ALIVE_WITHIN;
+                    if is_slow && endpoint.protocol == Protocol::GraphqlWs {
+                        endpoint.say(KEEP_ALIVE);
+                    }
                     self.life.ring_at(endpoint, self.heartbeat.due_at());
                 }
                 Ok(())
@@ -161,7 +165,13 @@ impl Talk {
             }
             ClientMessage::Pong => {}
             ClientMessage::Terminate => return Err(Close::Terminated),
-            ClientMessage::Invalid { id, what } => endpoint.say(&complaint(id.as_deref(), &what)),
+            ClientMessage::Invalid { id, wrong } => {
+                // Clients forget an operation at its `error`, and do not stop it.
+                if let Some(id) = &id {
+                    self.life.subscriptions.end(id);
+                }
+                endpoint.say(&complaint(id.as_deref(), &wrong));
+            }
         }
         Ok(())
     }
