@@ -2,6 +2,7 @@
 
 mod lives;
 mod multipart;
+mod persisted;
 pub(crate) mod response;
 mod single;
 mod sse;
