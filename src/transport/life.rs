@@ -100,8 +100,7 @@ impl Life {
             return Begun::Exists;
         }
         let limit = endpoint.server.limits.subscriptions;
-        // What the client has ended may still be starting.
-        let is_full = subscriptions.load() >= limit;
+        let is_full = subscriptions.count() >= limit;
         let subscription = subscriptions.reserve(id);
         if is_full {
             let message = format!("A connection may have {limit} subscriptions at a time");
@@ -128,7 +127,7 @@ impl Life {
         match (&mut start).now_or_never() {
             Some(started) => Begun::Started(started),
             None => {
-                subscriptions.starts(start);
+                subscriptions.starts(subscription, start);
                 Begun::Starts
             }
         }

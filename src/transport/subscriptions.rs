@@ -1,8 +1,11 @@
 //! The subscriptions of one connection.
 
-use futures_util::StreamExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::graphql::Refusal;
 use crate::hub::Membership;
@@ -13,7 +16,7 @@ pub(super) struct Subscriptions {
     /// A list, because most clients have one or two, and none has more than `limits.subscriptions`.
     running: Vec<Running>,
     /// Rarely any, so it is boxed.
-    starting: Option<Box<FuturesUnordered<BoxFuture<'static, Started>>>>,
+    starting: Option<Box<FuturesUnordered<Starting>>>,
     /// Never used twice, so that what pends for an old one is not taken for a new one's.
     last: u64,
 }
@@ -24,6 +27,12 @@ struct Running {
     id: Box<str>,
     /// None while it is being started.
     membership: Option<Membership>,
+}
+
+/// A subscription that is being started.
+struct Starting {
+    number: u64,
+    start: BoxFuture<'static, Started>,
 }
 
 /// What became of a subscription that was being started.
@@ -49,15 +58,9 @@ impl Subscriptions {
         all.any(|running| &*running.id == id && running.membership.is_none())
     }
 
-    /// How many the client has.
+    /// How many there are, with those that are being started.
     pub(super) fn count(&self) -> usize {
         self.running.len()
-    }
-
-    /// How many there are, with those that the client has ended and that are still being started.
-    pub(super) fn load(&self) -> usize {
-        let starting = self.starting.as_ref().map_or(0, |starting| starting.len());
-        self.running.len().max(starting)
     }
 
     /// Takes an id, and gives the number that stands for it here.
@@ -75,8 +78,12 @@ impl Subscriptions {
     }
 
     /// One is not started on the spot.
-    pub(super) fn starts(&mut self, start: BoxFuture<'static, Started>) {
-        self.starting.get_or_insert_default().push(start);
+    pub(super) fn starts(&mut self, subscription: u64, start: BoxFuture<'static, Started>) {
+        let starting = self.starting.get_or_insert_default();
+        starting.push(Starting {
+            number: subscription,
+            start,
+        });
     }
 
     /// What became of the next one that was being started; never if none is. Cancel-safe.
@@ -98,8 +105,7 @@ impl Subscriptions {
         }
     }
 
-    /// It runs; unless the client has ended it meanwhile: then the membership is dropped, and what
-    /// pends with it.
+    /// It runs.
     pub(super) fn runs(&mut self, subscription: u64, membership: Membership) {
         let mut all = self.running.iter_mut();
         if let Some(running) = all.find(|running| running.number == subscription) {
@@ -110,9 +116,27 @@ impl Subscriptions {
     /// The client's `complete`: nothing more is sent for this id, and it is free again. An unknown
     /// id is not an error: client and server may complete at the same time. Says whether there was one.
     pub(super) fn end(&mut self, id: &str) -> bool {
-        let before = self.running.len();
-        self.running.retain(|running| &*running.id != id);
-        self.running.len() < before
+        let mut all = self.running.iter();
+        let Some(place) = all.position(|running| &*running.id == id) else {
+            return false;
+        };
+        let ended = self.running.remove(place);
+        if ended.membership.is_none() {
+            self.leave_start(ended.number);
+        }
+        true
+    }
+
+    /// Does not start one after all. Else it would be heard of before its start could be found to have
+    /// ended, perhaps under an id that is another one's by now.
+    fn leave_start(&mut self, subscription: u64) {
+        if let Some(starting) = self.starting.take() {
+            let all = starting.into_iter();
+            let others: FuturesUnordered<_> = all
+                .filter(|starting| starting.number != subscription)
+                .collect();
+            self.starting = (!others.is_empty()).then(|| Box::new(others));
+        }
     }
 
     /// Forgets a subscription that has ended here, and gives back its id; `None` if the client has
@@ -121,5 +145,13 @@ impl Subscriptions {
         let mut all = self.running.iter();
         let place = all.position(|running| running.number == subscription)?;
         Some(self.running.remove(place).id)
+    }
+}
+
+impl Future for Starting {
+    type Output = Started;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Started> {
+        self.start.poll_unpin(context)
     }
 }

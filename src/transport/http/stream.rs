@@ -198,7 +198,7 @@ impl Stream {
         let is_clear = endpoint.outbox.state() == State::Clear;
         let mut due = self.beats_at;
         match &self.orders {
-            None if is_clear && life.subscriptions.load() == 0 => return Err(Close::Completed),
+            None if is_clear && life.subscriptions.count() == 0 => return Err(Close::Completed),
             Some(Orders {
                 body: Some((_, by)),
                 ..

@@ -8,6 +8,7 @@ use super::{anonymous, completed, fence, heard, payload, start, stop};
 use crate::bodies::{BY_REQUEST, DOLLARS, Invoice, MY_UPDATES, price, price_in};
 use crate::client::Client;
 use crate::persisted::hash;
+use crate::redis_server::RedisServer;
 use crate::tidings::Tidings;
 
 const USD: &str = "PRICE_UPDATE_USD";
@@ -90,6 +91,29 @@ async fn an_operation_with_an_id_that_is_in_use_takes_the_place_of_the_other() {
     server.publish(&invoice.channel(), &invoice.paid()).await;
     let paid = payload(&mut client, "data", "1").await;
     assert_eq!(paid, invoice.in_state(BY_REQUEST, "PAID"));
+}
+
+#[tokio::test]
+async fn what_is_stopped_or_replaced_before_it_runs_is_never_heard() {
+    let redis = RedisServer::start().await;
+    let server = Tidings::start_on(&redis, &[]).await;
+    let mut client = anonymous(&server).await;
+    let [stopped, replaced, newer] = [Invoice::new(), Invoice::new(), Invoice::new()];
+    // An operation waits for the channel that it needs.
+    redis.pause();
+    start(&mut client, "1", &stopped.by_request()).await;
+    stop(&mut client, "1").await;
+    completed(&mut client, "1").await;
+    start(&mut client, "2", &replaced.by_request()).await;
+    start(&mut client, "2", &newer.by_request()).await;
+    fence(&mut client).await;
+    redis.resume();
+    let pending = payload(&mut client, "data", "2").await;
+    assert_eq!(pending, newer.in_state(BY_REQUEST, "PENDING"));
+    assert_eq!(server.metric("tidings_subscriptions").await, 1.0);
+    server.publish(&newer.channel(), &newer.paid()).await;
+    let paid = payload(&mut client, "data", "2").await;
+    assert_eq!(paid, newer.in_state(BY_REQUEST, "PAID"));
 }
 
 #[tokio::test]
