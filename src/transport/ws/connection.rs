@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::handshake::Admitted;
-use super::message::{ClientMessage, decode, decode_binary};
+use super::message::{ClientMessage, invalid};
 use super::open::Open;
 use super::socket::{Direct, Line, Piped, Socket, SocketError};
+use super::{graphql_transport_ws, graphql_ws};
 use crate::hub::Outbox;
 use crate::transport::close::Close;
 use crate::transport::endpoint::{Client, Endpoint};
@@ -208,6 +209,22 @@ pub(super) async fn hear<L: Line>(
         Poll::Ready(heard.unwrap_or_else(|error| Err(error.into())))
     })
     .await
+}
+
+/// Reads a text frame.
+fn decode(protocol: Protocol, text: &str) -> Result<ClientMessage, Close> {
+    match protocol {
+        Protocol::GraphqlWs => graphql_ws::decode(text),
+        _ => graphql_transport_ws::decode(text),
+    }
+}
+
+/// Reads a binary frame. Apps of graphql-ws may write their texts into such: Apollo Kotlin did for a while.
+fn decode_binary(protocol: Protocol, bytes: &[u8]) -> Result<ClientMessage, Close> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if protocol == Protocol::GraphqlWs => decode(protocol, text),
+        _ => Err(invalid("a binary frame, messages are text")),
+    }
 }
 
 fn say_close(outbox: &Outbox, code: u16, reason: &str) {

@@ -8,11 +8,9 @@ use serde::Deserialize;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use super::{graphql_transport_ws, graphql_ws};
 use crate::graphql::{Request, Source};
 use crate::transport::close::Close;
 use crate::transport::introduction::Introduction;
-use crate::transport::protocol::Protocol;
 
 /// What a client says.
 #[derive(Debug)]
@@ -45,22 +43,6 @@ pub(super) struct Frame<'a> {
     pub(super) kind: String,
     id: Option<&'a RawValue>,
     payload: Option<&'a RawValue>,
-}
-
-/// Reads a text frame.
-pub(super) fn decode(protocol: Protocol, text: &str) -> Result<ClientMessage, Close> {
-    match protocol {
-        Protocol::GraphqlWs => graphql_ws::decode(text),
-        _ => graphql_transport_ws::decode(text),
-    }
-}
-
-/// Reads a binary frame. Apps of graphql-ws may write their texts into such: Apollo Kotlin did for a while.
-pub(super) fn decode_binary(protocol: Protocol, bytes: &[u8]) -> Result<ClientMessage, Close> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if protocol == Protocol::GraphqlWs => decode(protocol, text),
-        _ => Err(invalid("a binary frame, messages are text")),
-    }
 }
 
 impl<'a> Frame<'a> {
