@@ -11,6 +11,7 @@
 
 pub mod blink;
 mod document;
+mod documents;
 mod executor;
 mod extent;
 mod json;
@@ -40,7 +41,8 @@ use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 use async_graphql::{EmptyMutation, Name, Positioned, Schema, ServerError, Value, Variables};
 
 use self::blink::{InvoiceRequests, LatestPrices};
-use self::document::{Documents, Hash, NoDocument, Parsed};
+use self::document::{Hash, Parsed};
+use self::documents::{Documents, NoDocument};
 use self::executor::Executor;
 use self::origins::Origins;
 use self::plan::{Interfaces, Lookups, NotPlanned, Plan};

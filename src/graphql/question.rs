@@ -6,7 +6,8 @@ use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Name, Value, Variables};
 use sha2::{Digest, Sha256};
 
-use super::document::{self, Hash, Parsed, USUAL_BYTES};
+use super::document::{self, Hash, Parsed};
+use super::documents::USUAL_BYTES;
 use super::origins::Origins;
 use super::plan::Plan;
 use super::response::GraphqlError;
