@@ -153,8 +153,11 @@ impl Stream {
             endpoint,
             life,
             mut pipe,
+            orders,
             ..
         } = self;
+        // Whoever has sent one, or waits to hear of an operation, is told at once that nobody is here.
+        drop(orders);
         say_farewell(&endpoint, &life, &close);
         // It is not known, and costs nothing, from here on.
         drop(life);
@@ -193,34 +196,38 @@ impl Stream {
 
     /// Looks at everything that may have been rung for, and says that we are there when it is time to.
     fn look_around(&mut self) -> Result<(), Close> {
-        let Stream { endpoint, life, .. } = self;
-        life.check(endpoint)?;
-        let is_clear = endpoint.outbox.state() == State::Clear;
-        let mut due = self.beats_at;
-        match &self.orders {
-            None if is_clear && life.subscriptions.load() == 0 => return Err(Close::Completed),
-            Some(Orders {
-                body: Some((_, by)),
-                ..
-            }) => {
-                if *by <= Instant::now() {
-                    return Err(Close::InitTimeout);
-                }
-                due = due.min(*by);
-            }
-            None | Some(_) => {}
+        let Stream {
+            endpoint,
+            life,
+            orders,
+            beats_at,
+            ..
+        } = self;
+        let body = orders.as_ref().and_then(|orders| orders.body.as_ref());
+        let opened_by = body.map(|(_, by)| *by);
+        if opened_by.is_some() {
+            endpoint.outbox.excuse();
         }
-        if self.beats_at <= Instant::now() {
+        life.check(endpoint)?;
+        let now = Instant::now();
+        if opened_by.is_some_and(|by| by <= now) {
+            return Err(Close::InitTimeout);
+        }
+        let is_clear = endpoint.outbox.state() == State::Clear;
+        if orders.is_none() && is_clear && life.subscriptions.load() == 0 {
+            return Err(Close::Completed);
+        }
+        if *beats_at <= now {
             // Who has not taken what came before would not hear it.
-            if is_clear {
+            if is_clear && opened_by.is_none() {
                 endpoint.say(match endpoint.protocol {
                     Protocol::Multipart => multipart::HEARTBEAT,
                     _ => sse::COMMENT,
                 });
             }
-            self.beats_at = Instant::now() + interval(endpoint);
-            due = due.min(self.beats_at);
+            *beats_at = now + interval(endpoint);
         }
+        let due = opened_by.map_or(*beats_at, |by| by.min(*beats_at));
         life.set_clock(endpoint, due);
         Ok(())
     }
@@ -229,6 +236,9 @@ impl Stream {
         match order {
             Order::Open(told) => {
                 let body = self.orders.as_mut().and_then(|orders| orders.body.take());
+                if body.is_some() {
+                    self.endpoint.outbox.excuse();
+                }
                 // Who has gone meanwhile takes the body along: the stream ends.
                 let _ = told.send(body.map(|(body, _)| body));
             }
@@ -256,6 +266,11 @@ impl Stream {
             }
             Order::End { id, told } => {
                 self.life.subscriptions.end(&id);
+                if let Some(orders) = &mut self.orders {
+                    // Its id may be given to another one now, and what becomes of that is not said of this.
+                    let waited = orders.waiting.extract_if(.., |(of, _)| **of == *id);
+                    waited.for_each(|(_, told)| drop(told.send(Outcome::Accepted)));
+                }
                 let _ = told.send(());
             }
         }

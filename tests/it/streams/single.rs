@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::response::Response;
-use super::{EVENTS, JSON, publish_to, result};
+use super::{EVENTS, JSON, post, publish_to, result};
 use crate::bodies::{DOLLARS, MY_UPDATES, ln_receipt};
 use crate::tidings::Tidings;
 
@@ -183,6 +183,30 @@ async fn what_is_begun_before_the_stream_is_opened_waits_for_it() {
         told,
         format!(":\n\n{}{}", next("a", &result(7)), next("a", &result(8)))
     );
+}
+
+#[tokio::test]
+async fn a_reserved_stream_is_not_too_slow_before_anybody_could_read_it() {
+    let server = Tidings::start_with(&[
+        ("TIDINGS_LIMITS__WRITE_TIMEOUT", "100ms"),
+        ("TIDINGS_LIMITS__SSE_HEARTBEAT", "20ms"),
+    ])
+    .await;
+    let client = anybody(&server);
+    let token = client.reserves().await;
+    assert_eq!(client.begins(&token, "a", DOLLARS).await.0, 202);
+    publish_to(&server, 1.0, 7).await;
+    // Many times longer than a client may take that could read.
+    let mut clock = post(&server, &[EVENTS], DOLLARS).await;
+    for _ in 0..25 {
+        clock.until("\n\n").await;
+    }
+    let mut stream = client.opens(&token).await;
+    assert_eq!(stream.status, 200);
+    let told = stream.until(&next("a", &result(7))).await;
+    assert_eq!(told, format!(":\n\n{}", next("a", &result(7))));
+    // From now on it says that it is there.
+    assert_eq!(stream.until("\n\n").await, ":\n\n");
 }
 
 #[tokio::test]
