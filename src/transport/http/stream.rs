@@ -22,6 +22,7 @@ use crate::transport::close::Close;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::life::{Begun, Life};
 use crate::transport::protocol::Protocol;
+use crate::transport::stalling::Fate;
 use crate::transport::subscriptions::Started;
 
 /// A response that goes on, owned by one task. The request that it answers has been read; what is said to
@@ -39,8 +40,11 @@ pub(super) struct Stream {
 /// What other requests of the same client want of a stream.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Its body: for the first who asks.
-    Open(oneshot::Sender<Option<Body>>),
+    /// Its body, for the first who asks, and the fate of the socket by which it goes out.
+    Open {
+        fate: Fate,
+        told: oneshot::Sender<Option<Body>>,
+    },
     /// To begin an operation.
     Begin {
         id: String,
@@ -85,6 +89,8 @@ struct Pipe {
     chunks: PollSender<Bytes>,
     /// For one thing alone: to see that the body was dropped.
     body: mpsc::Sender<Bytes>,
+    /// Why it was dropped.
+    fate: Fate,
 }
 
 /// A chunk at a time: what a client does not take is to pend in its outbox, where it is counted, and where
@@ -100,6 +106,7 @@ impl Stream {
         endpoint: Endpoint,
         session: Session,
         registered: Registered,
+        fate: Fate,
     ) -> (Self, Body) {
         let (sender, mut receiver) = mpsc::channel(CHUNKS);
         let begin = match endpoint.protocol {
@@ -114,6 +121,7 @@ impl Stream {
             pipe: Pipe {
                 chunks: PollSender::new(sender.clone()),
                 body: sender,
+                fate,
             },
             orders: None,
         };
@@ -186,7 +194,7 @@ impl Stream {
             tokio::select! {
                 biased;
                 () = poll_fn(|context| outbox.poll_rung(context)) => {}
-                () = body.closed() => return Err(Close::Gone),
+                () = body.closed() => return Err(pipe.fate.close()),
                 order = next(orders) => self.on_order(order),
                 started = life.subscriptions.started() => self.on_started(started),
                 flushed = poll_fn(|context| pipe.poll_flushed(context, outbox)) => flushed?,
@@ -234,9 +242,10 @@ impl Stream {
 
     fn on_order(&mut self, order: Order) {
         match order {
-            Order::Open(told) => {
+            Order::Open { fate, told } => {
                 let body = self.orders.as_mut().and_then(|orders| orders.body.take());
                 if body.is_some() {
+                    self.pipe.fate = fate;
                     self.endpoint.outbox.excuse();
                 }
                 // Who has gone meanwhile takes the body along: the stream ends.
@@ -330,7 +339,7 @@ impl Pipe {
             let sent = self.chunks.send_item(Bytes::copy_from_slice(bytes));
             Poll::Ready(sent.map(|()| bytes.len()).map_err(gone))
         });
-        flushed.map_err(|_| Close::Gone)
+        flushed.map_err(|_| self.fate.close())
     }
 
     /// The same; ready only when something was written: there may be something to look at then.

@@ -4,6 +4,7 @@ mod lives;
 mod multipart;
 pub(crate) mod response;
 mod single;
+mod sockets;
 mod sse;
 
 use serde_json::json;
