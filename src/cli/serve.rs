@@ -41,7 +41,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
     // Before it is said that this listens: whoever reads that may stop it.
     let mut signals = StopSignals::take_over()?;
     telemetry::start(&settings.log);
-    let listener = listener::bind(settings.server.listen)
+    let listener = listener::bind(settings.server.listen, settings.limits.unacknowledged())
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let address = listener.local_addr()?;
     let metrics = Arc::<Metrics>::default();

@@ -143,6 +143,12 @@ impl LimitsConfig {
         }
     }
 
+    /// How long the machine of a client may acknowledge nothing: a client of a response that goes on cannot be
+    /// pinged, and is to be missed as soon as one that can be. One that does not read has time for that, too.
+    pub fn unacknowledged(&self) -> Duration {
+        (self.ping_interval + self.pong_timeout).max(self.write_timeout)
+    }
+
     /// What one connection may use.
     pub fn of_connection(&self) -> ConnectionLimits {
         ConnectionLimits {

@@ -271,6 +271,13 @@ impl Outbox {
         std::mem::take(&mut self.pending().ended)
     }
 
+    /// What pends counts as waiting from now on: that it could not be sent before is not the client's fault.
+    pub fn excuse(&self) {
+        if let Some(backlog) = &mut self.pending().backlog {
+            backlog.since = Instant::now();
+        }
+    }
+
     /// How many bytes wait to be sent.
     pub fn pending_bytes(&self) -> usize {
         let pending = self.pending();

@@ -13,9 +13,14 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
+use super::stalling::Fate;
+
 /// The other end of the TCP connection of a request: an extension of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) fate: Fate,
+}
 
 /// Whose word on where a request came from is taken.
 #[derive(Clone, Debug, Default)]

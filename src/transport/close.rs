@@ -15,7 +15,7 @@ pub enum Close {
     Completed,
     /// The socket ended without one.
     Gone,
-    /// No pong came in time: the socket is dropped, there is nobody to tell.
+    /// No pong came in time, or what was sent is acknowledged by nobody: the socket is dropped, there is nobody to tell.
     Unresponsive,
     /// This server stops.
     GoingAway,
@@ -242,7 +242,7 @@ mod tests {
                 "The socket ended without one, or the client of an HTTP stream has gone."
             }
             Close::Unresponsive => {
-                "No pong came within `limits.pong_timeout`. The socket is dropped; the client sees 1006."
+                "No pong came within `limits.pong_timeout`; of an HTTP stream nothing was acknowledged for as long as that and `limits.ping_interval` together. The socket is dropped; the client sees 1006."
             }
             Close::GoingAway => "The server stops. Another one takes the client.",
             Close::ProtocolError => "What came is not WebSocket (RFC 6455).",

@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -37,12 +38,12 @@ const SPARE_SOCKETS: usize = 1024;
 /// `net.core.somaxconn` says so.
 const BACKLOG: u32 = 4096;
 
-/// Listens at an address.
+/// Listens at an address. Connections end whose other side acknowledges nothing for so long.
 ///
 /// # Errors
 ///
 /// The address is not ours, or taken.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr, unacknowledged: Duration) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -52,6 +53,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Small messages should not wait for one another.
     socket.set_nodelay(true)?;
+    // A client that vanishes without a word takes whatever is sent to it, as far as we can see: the kernel
+    // would try again for a quarter of an hour before it says otherwise.
+    #[cfg(target_os = "linux")]
+    SockRef::from(&socket).set_tcp_user_timeout(Some(unacknowledged))?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -87,8 +92,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: SocketLimits, 
             () = drain.begun.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok((stream, address)) => (stream, Peer(address.ip())),
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -103,7 +108,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: SocketLimits, 
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let stream = Stalling::new(stream, limits.write_timeout);
-        let service = service_fn(move |request| answer(router.clone(), request, peer));
+        let peer = Peer {
+            address: address.ip(),
+            fate: stream.fate(),
+        };
+        let service = service_fn(move |request| answer(router.clone(), request, peer.clone()));
         let begun = drain.begun.clone();
         drain.open.spawn(async move {
             let _permit = permit;
@@ -154,12 +163,16 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn what_is_accepted_sends_small_messages_at_once() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    async fn what_is_accepted_sends_small_messages_at_once_and_misses_a_client_that_has_vanished() {
+        let unacknowledged = Duration::from_secs(24);
+        let listener = bind("127.0.0.1:0".parse().unwrap(), unacknowledged).unwrap();
         let address = listener.local_addr().unwrap();
         let connecting = tokio::net::TcpStream::connect(address);
         let (client, accepted) = tokio::join!(connecting, listener.accept());
-        assert!(accepted.unwrap().0.nodelay().unwrap());
+        let (accepted, _) = accepted.unwrap();
+        assert!(accepted.nodelay().unwrap());
+        let timeout = SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(unacknowledged));
         assert!(!client.unwrap().nodelay().unwrap(), "nobody asked for it");
     }
 }

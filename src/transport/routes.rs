@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -93,14 +93,15 @@ impl Routes {
 impl Routes {
     fn asking<'a>(
         &self,
-        peer: Peer,
+        peer: &'a Peer,
         headers: &'a HeaderMap,
         parameters: &'a Option<String>,
     ) -> Asking<'a> {
         Asking {
             headers,
+            fate: &peer.fate,
             parameters: parameters.as_deref().unwrap_or_default(),
-            address: self.proxies.client(peer.0, headers),
+            address: self.proxies.client(peer.address, headers),
         }
     }
 
@@ -123,6 +124,7 @@ async fn ask(
     State(routes): State<Arc<Routes>>,
     Extension(peer): Extension<Peer>,
     RawQuery(parameters): RawQuery,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
@@ -130,7 +132,7 @@ async fn ask(
     if routes.drain.begun.is_cancelled() {
         return stopping();
     }
-    let asking = routes.asking(peer, &headers, &parameters);
+    let asking = routes.asking(&peer, &headers, &parameters);
     match upgrade {
         Ok(upgrade) => {
             let place = match routes.entrance.enter(asking.address) {
@@ -146,7 +148,7 @@ async fn ask(
             let playground = routes.playground.as_ref();
             match playground.and_then(|playground| playground.page(&uri, &headers)) {
                 Some(page) => page,
-                None => routes.http.get(asking).await,
+                None => routes.http.get(&method, asking).await,
             }
         }
     }
@@ -177,7 +179,7 @@ async fn ask_by_post(
     }
     match routes.read(body).await {
         Ok(body) => {
-            let asking = routes.asking(peer, &headers, &parameters);
+            let asking = routes.asking(&peer, &headers, &parameters);
             routes.http.post(asking, &body).await
         }
         Err(refused) => refused,
@@ -193,7 +195,7 @@ async fn reserve(
     if routes.drain.begun.is_cancelled() {
         return stopping();
     }
-    let asking = routes.asking(peer, &headers, &parameters);
+    let asking = routes.asking(&peer, &headers, &parameters);
     routes.http.reserve(asking).await
 }
 
@@ -203,7 +205,7 @@ async fn end(
     RawQuery(parameters): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let asking = routes.asking(peer, &headers, &parameters);
+    let asking = routes.asking(&peer, &headers, &parameters);
     routes.http.end(asking).await
 }
 

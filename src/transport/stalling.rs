@@ -2,12 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use super::close::Close;
 
 /// A socket that ends when nothing of what is written to it was taken for too long: a client that does not
 /// read an answer would keep it, and its place, for as long as it likes. hyper has no limit for that.
@@ -17,6 +20,24 @@ pub(super) struct Stalling {
     patience: Duration,
     /// Where something waits to be taken.
     stalled: Option<Pin<Box<Sleep>>>,
+    fate: Fate,
+}
+
+/// Why a socket has ended, where it was not its client that ended it: for whoever has said something on it,
+/// and is told no more than that it is gone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fate(Arc<OnceLock<Close>>);
+
+impl Fate {
+    /// Why it has ended, when it has.
+    pub(super) fn close(&self) -> Close {
+        self.0.get().cloned().unwrap_or(Close::Gone)
+    }
+
+    /// The first reason is the reason.
+    fn seal(&self, close: Close) {
+        let _ = self.0.set(close);
+    }
 }
 
 impl Stalling {
@@ -25,7 +46,12 @@ impl Stalling {
             stream,
             patience,
             stalled: None,
+            fate: Fate::default(),
         }
+    }
+
+    pub(super) fn fate(&self) -> Fate {
+        self.fate.clone()
     }
 
     /// The socket, for whoever has patience of its own.
@@ -40,14 +66,26 @@ impl Stalling {
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
-            return written;
+            return self.heeded(written);
         }
         let patience = self.patience;
         let stalled = self
             .stalled
             .get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stalled.as_mut().poll(context));
+        self.fate.seal(Close::TooSlow);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The same result; one by which the kernel says that the other side has long acknowledged nothing is
+    /// remembered.
+    fn heeded<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &result
+            && error.kind() == io::ErrorKind::TimedOut
+        {
+            self.fate.seal(Close::Unresponsive);
+        }
+        result
     }
 }
 
@@ -57,7 +95,8 @@ impl AsyncRead for Stalling {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        self.heeded(read)
     }
 }
 

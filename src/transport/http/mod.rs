@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use self::accept::{Accept, Json};
@@ -30,6 +30,7 @@ use super::entrance::{COME_AGAIN, Entrance};
 use super::introduction::Introduction;
 use super::protocol::Protocol;
 use super::server::Server;
+use super::stalling::Fate;
 use crate::auth::{AuthError, Authenticator, Session};
 use crate::graphql::{Answer, GraphqlError, Request, refused_json};
 use crate::hub::Outbox;
@@ -49,6 +50,8 @@ pub(super) struct Asking<'a> {
     /// Behind the `?`.
     pub(super) parameters: &'a str,
     pub(super) address: IpAddr,
+    /// Of the socket that it comes by.
+    pub(super) fate: &'a Fate,
 }
 
 impl Http {
@@ -60,11 +63,15 @@ impl Http {
         }
     }
 
-    /// Answers a GET: a query, a subscription, or an event stream that was reserved.
-    pub(super) async fn get(&self, asking: Asking<'_>) -> Response {
+    /// Answers a GET, or a HEAD: a query, a subscription, or an event stream that was reserved.
+    pub(super) async fn get(&self, method: &Method, asking: Asking<'_>) -> Response {
         let accept = Accept::of(asking.headers);
         if let Some(token) = single::token(asking) {
-            return self.open(&token).await;
+            return match *method == Method::HEAD {
+                // It would be taken away from whoever it is for: a stream is opened once.
+                true => refuse_method(&accept, "A stream is opened by GET", "GET"),
+                false => self.open(asking, &token).await,
+            };
         }
         let request = match request::of_parameters(asking.parameters) {
             Ok(Some(request)) => request,
@@ -73,11 +80,7 @@ impl Http {
         };
         // A link must not change anything, whoever put it where. An operation that is none is said so below.
         if let Ok(OperationType::Mutation) = self.server.graphql.operation_type(&request) {
-            let words = "A mutation needs a POST";
-            let mut refused = refuse(&accept, StatusCode::METHOD_NOT_ALLOWED, words);
-            let allow = HeaderValue::from_static("POST");
-            refused.headers_mut().insert(header::ALLOW, allow);
-            return refused;
+            return refuse_method(&accept, "A mutation needs a POST", "POST");
         }
         self.answer(asking, &accept, request).await
     }
@@ -122,7 +125,9 @@ impl Http {
     async fn stream(&self, asking: Asking<'_>, protocol: Protocol, request: Request) -> Response {
         let opened = self.let_in(asking, protocol).await;
         let (mut stream, body) = match opened {
-            Ok((endpoint, session, registered)) => Stream::new(endpoint, session, registered),
+            Ok((endpoint, session, registered)) => {
+                Stream::new(endpoint, session, registered, asking.fate.clone())
+            }
             Err(refused) => return refused,
         };
         stream.begin(request);
@@ -245,6 +250,13 @@ fn streaming(protocol: Protocol, body: impl IntoResponse) -> Response {
 
 fn refuse_request(accept: &Accept, bad: &BadRequest) -> Response {
     refuse(accept, bad.status(), &bad.to_string())
+}
+
+fn refuse_method(accept: &Accept, words: &str, allowed: &'static str) -> Response {
+    let mut refused = refuse(accept, StatusCode::METHOD_NOT_ALLOWED, words);
+    let allow = HeaderValue::from_static(allowed);
+    refused.headers_mut().insert(header::ALLOW, allow);
+    refused
 }
 
 /// Answers what is no GraphQL request, or cannot be answered otherwise.

@@ -19,6 +19,7 @@ use super::{Asking, Http, authenticate, json, streaming};
 use crate::auth::Identity;
 use crate::graphql::{GraphqlError, Request, refused_json};
 use crate::transport::protocol::Protocol;
+use crate::transport::stalling::Fate;
 
 /// Orders that may wait for a stream's task at a time: it takes them at once.
 const ORDERS: usize = 16;
@@ -44,7 +45,9 @@ impl Http {
         });
         let token = reservation.token.to_string();
         let in_time = endpoint.server.limits.reservation;
-        let (stream, body) = Stream::new(endpoint, session, registered);
+        // It goes out by another socket, which is not known yet.
+        let fate = Fate::default();
+        let (stream, body) = Stream::new(endpoint, session, registered, fate);
         let stream = stream.taking_orders(received, body, in_time);
         tokio::spawn(async move {
             stream.run().await;
@@ -58,11 +61,12 @@ impl Http {
     }
 
     /// Answers the GET with the stream's token: the stream.
-    pub(super) async fn open(&self, token: &str) -> Response {
+    pub(super) async fn open(&self, asking: Asking<'_>, token: &str) -> Response {
         let Some(reserved) = self.reserved(token) else {
             return not_found();
         };
-        match reserved.order(Order::Open).await {
+        let fate = asking.fate.clone();
+        match reserved.order(|told| Order::Open { fate, told }).await {
             Some(Some(body)) => streaming(Protocol::SseSingle, body),
             Some(None) => refuse(StatusCode::CONFLICT, "Stream already open"),
             None => not_found(),

@@ -22,6 +22,7 @@ use crate::transport::close::Close;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::life::{Begun, Life};
 use crate::transport::protocol::Protocol;
+use crate::transport::stalling::Fate;
 use crate::transport::subscriptions::Started;
 
 /// A response that goes on, owned by one task. The request that it answers has been read; what is said to
@@ -39,8 +40,11 @@ pub(super) struct Stream {
 /// What other requests of the same client want of a stream.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Its body: for the first who asks.
-    Open(oneshot::Sender<Option<Body>>),
+    /// Its body, for the first who asks, and the fate of the socket by which it goes out.
+    Open {
+        fate: Fate,
+        told: oneshot::Sender<Option<Body>>,
+    },
     /// To begin an operation.
     Begin {
         id: String,
@@ -85,6 +89,8 @@ struct Pipe {
     chunks: PollSender<Bytes>,
     /// For one thing alone: to see that the body was dropped.
     body: mpsc::Sender<Bytes>,
+    /// Why it was dropped.
+    fate: Fate,
 }
 
 /// A chunk at a time: what a client does not take is to pend in its outbox, where it is counted, and where
@@ -100,6 +106,7 @@ impl Stream {
         endpoint: Endpoint,
         session: Session,
         registered: Registered,
+        fate: Fate,
     ) -> (Self, Body) {
         let (sender, mut receiver) = mpsc::channel(CHUNKS);
         let begin = match endpoint.protocol {
@@ -114,6 +121,7 @@ impl Stream {
             pipe: Pipe {
                 chunks: PollSender::new(sender.clone()),
                 body: sender,
+                fate,
             },
             orders: None,
         };
@@ -153,8 +161,11 @@ impl Stream {
             endpoint,
             life,
             mut pipe,
+            orders,
             ..
         } = self;
+        // Whoever has sent one, or waits to hear of an operation, is told at once that nobody is here.
+        drop(orders);
         say_farewell(&endpoint, &life, &close);
         // It is not known, and costs nothing, from here on.
         drop(life);
@@ -183,7 +194,7 @@ impl Stream {
             tokio::select! {
                 biased;
                 () = poll_fn(|context| outbox.poll_rung(context)) => {}
-                () = body.closed() => return Err(Close::Gone),
+                () = body.closed() => return Err(pipe.fate.close()),
                 order = next(orders) => self.on_order(order),
                 started = life.subscriptions.started() => self.on_started(started),
                 flushed = poll_fn(|context| pipe.poll_flushed(context, outbox)) => flushed?,
@@ -193,42 +204,50 @@ impl Stream {
 
     /// Looks at everything that may have been rung for, and says that we are there when it is time to.
     fn look_around(&mut self) -> Result<(), Close> {
-        let Stream { endpoint, life, .. } = self;
-        life.check(endpoint)?;
-        let is_clear = endpoint.outbox.state() == State::Clear;
-        let mut due = self.beats_at;
-        match &self.orders {
-            None if is_clear && life.subscriptions.count() == 0 => return Err(Close::Completed),
-            Some(Orders {
-                body: Some((_, by)),
-                ..
-            }) => {
-                if *by <= Instant::now() {
-                    return Err(Close::InitTimeout);
-                }
-                due = due.min(*by);
-            }
-            None | Some(_) => {}
+        let Stream {
+            endpoint,
+            life,
+            orders,
+            beats_at,
+            ..
+        } = self;
+        let body = orders.as_ref().and_then(|orders| orders.body.as_ref());
+        let opened_by = body.map(|(_, by)| *by);
+        if opened_by.is_some() {
+            endpoint.outbox.excuse();
         }
-        if self.beats_at <= Instant::now() {
+        life.check(endpoint)?;
+        let now = Instant::now();
+        if opened_by.is_some_and(|by| by <= now) {
+            return Err(Close::InitTimeout);
+        }
+        let is_clear = endpoint.outbox.state() == State::Clear;
+        if orders.is_none() && is_clear && life.subscriptions.count() == 0 {
+            return Err(Close::Completed);
+        }
+        if *beats_at <= now {
             // Who has not taken what came before would not hear it.
-            if is_clear {
+            if is_clear && opened_by.is_none() {
                 endpoint.say(match endpoint.protocol {
                     Protocol::Multipart => multipart::HEARTBEAT,
                     _ => sse::COMMENT,
                 });
             }
-            self.beats_at = Instant::now() + interval(endpoint);
-            due = due.min(self.beats_at);
+            *beats_at = now + interval(endpoint);
         }
+        let due = opened_by.map_or(*beats_at, |by| by.min(*beats_at));
         life.set_clock(endpoint, due);
         Ok(())
     }
 
     fn on_order(&mut self, order: Order) {
         match order {
-            Order::Open(told) => {
+            Order::Open { fate, told } => {
                 let body = self.orders.as_mut().and_then(|orders| orders.body.take());
+                if body.is_some() {
+                    self.pipe.fate = fate;
+                    self.endpoint.outbox.excuse();
+                }
                 // Who has gone meanwhile takes the body along: the stream ends.
                 let _ = told.send(body.map(|(body, _)| body));
             }
@@ -256,6 +275,11 @@ impl Stream {
             }
             Order::End { id, told } => {
                 self.life.subscriptions.end(&id);
+                if let Some(orders) = &mut self.orders {
+                    // Its id may be given to another one now, and what becomes of that is not said of this.
+                    let waited = orders.waiting.extract_if(.., |(of, _)| **of == *id);
+                    waited.for_each(|(_, told)| drop(told.send(Outcome::Accepted)));
+                }
                 let _ = told.send(());
             }
         }
@@ -315,7 +339,7 @@ impl Pipe {
             let sent = self.chunks.send_item(Bytes::copy_from_slice(bytes));
             Poll::Ready(sent.map(|()| bytes.len()).map_err(gone))
         });
-        flushed.map_err(|_| Close::Gone)
+        flushed.map_err(|_| self.fate.close())
     }
 
     /// The same; ready only when something was written: there may be something to look at then.

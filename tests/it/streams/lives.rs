@@ -70,9 +70,36 @@ async fn a_client_that_does_not_read_leaves_nothing_and_its_socket_ends() {
         })
         .await;
     assert!(slow.is_cut_off().await);
+    // Whether its outbox or its socket has seen it first.
+    server
+        .until_metric(r#"tidings_closes_total{reason="too_slow"}"#, 1.0)
+        .await;
     number += 1;
     publish_to(&server, 1.0, number).await;
     quick.until(&result(number)).await;
+}
+
+/// As far as we can see it is the same whether a client's machine has no room for what it is sent, or is not there any
+/// more.
+#[tokio::test]
+async fn a_client_whose_machine_acknowledges_nothing_is_missed() {
+    let server = Tidings::start_with(&[
+        ("TIDINGS_LIMITS__PING_INTERVAL", "200ms"),
+        ("TIDINGS_LIMITS__PONG_TIMEOUT", "200ms"),
+        ("TIDINGS_LIMITS__WRITE_TIMEOUT", "400ms"),
+    ])
+    .await;
+    let names: String = (0..900)
+        .map(|number| format!("as_long_as_a_name_may_well_be_{number}: timestamp "))
+        .collect();
+    let much = format!(
+        "subscription {{ realtimePrice(input: {{ currency: \"USD\" }}) {{ realtimePrice {{ {names} }} }} }}"
+    );
+    let silent = post(&server, &[EVENTS], &much).await;
+    // More than it has room for, and less than we have: it is not slow, as far as anybody has noticed.
+    publish_to(&server, 1.0, 7).await;
+    until_nothing_is_left(&server, "unresponsive").await;
+    drop(silent);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod multipart;
 mod persisted;
 pub(crate) mod response;
 mod single;
+mod sockets;
 mod sse;
 
 use serde_json::json;

@@ -1,11 +1,12 @@
 //! GraphQL over Server-Sent Events, one stream for all operations of a client.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::response::Response;
-use super::{EVENTS, JSON, publish_to, result};
-use crate::bodies::{DOLLARS, MY_UPDATES, ln_receipt};
-use crate::tidings::Tidings;
+use super::{EVENTS, JSON, post, publish_to, result};
+use crate::bodies::{DOLLARS, Invoice, MY_UPDATES, ln_receipt};
+use crate::redis_server::RedisServer;
+use crate::tidings::{ISSUER, Tidings};
 
 const ACCOUNT: &str = "0d3d3c1a-5e0e-4b7b-8f59-7f1a7b1f6a51";
 const TOKEN: &str = "X-GraphQL-Event-Stream-Token";
@@ -186,6 +187,30 @@ async fn what_is_begun_before_the_stream_is_opened_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_reserved_stream_is_not_too_slow_before_anybody_could_read_it() {
+    let server = Tidings::start_with(&[
+        ("TIDINGS_LIMITS__WRITE_TIMEOUT", "100ms"),
+        ("TIDINGS_LIMITS__SSE_HEARTBEAT", "20ms"),
+    ])
+    .await;
+    let client = anybody(&server);
+    let token = client.reserves().await;
+    assert_eq!(client.begins(&token, "a", DOLLARS).await.0, 202);
+    publish_to(&server, 1.0, 7).await;
+    // Many times longer than a client may take that could read.
+    let mut clock = post(&server, &[EVENTS], DOLLARS).await;
+    for _ in 0..25 {
+        clock.until("\n\n").await;
+    }
+    let mut stream = client.opens(&token).await;
+    assert_eq!(stream.status, 200);
+    let told = stream.until(&next("a", &result(7))).await;
+    assert_eq!(told, format!(":\n\n{}", next("a", &result(7))));
+    // From now on it says that it is there.
+    assert_eq!(stream.until("\n\n").await, ":\n\n");
+}
+
+#[tokio::test]
 async fn a_reservation_that_nobody_opens_ends() {
     let server = Tidings::start_with(&[("TIDINGS_LIMITS__RESERVATION", "100ms")]).await;
     let client = anybody(&server);
@@ -197,6 +222,119 @@ async fn a_reservation_that_nobody_opens_ends() {
     assert_eq!(server.metric("tidings_subscriptions").await, 0.0);
     assert_eq!(server.metric("tidings_connections").await, 0.0);
     assert_eq!(client.opens(&token).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_ends_a_stream_ends_one_that_nobody_has_opened_yet() {
+    let mut server = Tidings::start_with(&[ISSUER]).await;
+    let key = server.key(ACCOUNT, &["read"]).await;
+    let of_key = Speaker {
+        server: &server,
+        headers: vec![("X-API-KEY", &key)],
+    };
+    let revoked = of_key.reserves().await;
+    assert_eq!(of_key.begins(&revoked, "a", MY_UPDATES).await.0, 202);
+    let keys: Value = serde_json::from_str(&server.run(&["keys", "list", "--json"])).unwrap();
+    server.run(&["keys", "revoke", keys[0]["id"].as_str().unwrap()]);
+    let closes = |reason: &str| format!(r#"tidings_closes_total{{reason="{reason}"}}"#);
+    server.until_metric(&closes("key_revoked"), 1.0).await;
+    assert_eq!(anybody(&server).opens(&revoked).await.status, 404);
+
+    let token = format!("Bearer {}", server.token(&["--user-id", "42"]));
+    let named = Speaker {
+        server: &server,
+        headers: vec![("Authorization", &token), ("X-Connection-Id", "tab")],
+    };
+    let replaced = named.reserves().await;
+    let stays = named.reserves().await;
+    server.until_metric(&closes("replaced"), 1.0).await;
+    assert_eq!(named.opens(&replaced).await.status, 404);
+    server.until_metric("tidings_connections", 1.0).await;
+    assert_eq!(named.begins(&stays, "a", DOLLARS).await.0, 202);
+
+    server.signal("TERM");
+    assert_eq!(server.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_stream_has_as_many_operations_as_a_socket_may_have() {
+    let server =
+        Tidings::start_with(&[("TIDINGS_LIMITS__SUBSCRIPTIONS_PER_CONNECTION", "3")]).await;
+    let client = anybody(&server);
+    let token = client.reserves().await;
+    let mut stream = client.opens(&token).await;
+    // Ids are the client's affair: lines and quotes in them end nothing.
+    let ids = ["a\nevent: complete\n\n", "\"\u{2028}\\", "c"];
+    for id in ids {
+        assert_eq!(client.begins(&token, id, DOLLARS).await.0, 202);
+    }
+    let (status, said) = client.begins(&token, "d", DOLLARS).await;
+    assert_eq!(status, 400);
+    assert!(said.contains("TOO_MANY_SUBSCRIPTIONS"), "{said}");
+    publish_to(&server, 3.0, 7).await;
+    assert_eq!(stream.until("\n\n").await, ":\n\n");
+    for _ in ids {
+        let event = stream.until("\n\n").await;
+        let data = event
+            .strip_prefix("event: next\ndata: ")
+            .expect("one event");
+        let told: Value = serde_json::from_str(data).expect("one line of JSON");
+        assert!(ids.contains(&told["id"].as_str().unwrap()), "{event}");
+    }
+    assert_eq!(client.ends(&token, "c").await, 200);
+    assert_eq!(client.begins(&token, "d", DOLLARS).await.0, 202);
+}
+
+/// Redis answers nothing, so that operations are being started for as long as it takes.
+#[tokio::test]
+async fn an_operation_that_is_ended_while_it_starts_frees_its_id_and_whoever_waits_for_it() {
+    let redis = RedisServer::start().await;
+    let server = Tidings::start_on(&redis, &[]).await;
+    let client = anybody(&server);
+    let token = client.reserves().await;
+    let mut stream = client.opens(&token).await;
+    let (first, second) = (Invoice::new().by_hash(), Invoice::new().by_hash());
+    redis.pause();
+    let begins = client.begins(&token, "a", &first);
+    let ends = async {
+        server
+            .until("the id is in use", async || {
+                client.begins(&token, "a", "{ __typename }").await.0 == 409
+            })
+            .await;
+        assert_eq!(client.ends(&token, "a").await, 200);
+    };
+    let (begun, ()) = tokio::join!(begins, ends);
+    assert_eq!(begun.0, 202);
+    // Its id is another one's now; that one waits for Redis, and then runs.
+    let resumes = async {
+        server
+            .until("the id is in use", async || {
+                client.begins(&token, "a", "{ __typename }").await.0 == 409
+            })
+            .await;
+        redis.resume();
+    };
+    let (begun, ()) = tokio::join!(client.begins(&token, "a", &second), resumes);
+    assert_eq!(begun.0, 202);
+    server.until_metric("tidings_subscriptions", 1.0).await;
+
+    redis.pause();
+    let goes = async {
+        server
+            .until("the id is in use", async || {
+                client.begins(&token, "b", "{ __typename }").await.0 == 409
+            })
+            .await;
+        stream.until(":\n\n").await;
+        drop(stream);
+    };
+    // The client of the stream goes: who waits is told so, and does not wait for Redis.
+    let third = Invoice::new().by_hash();
+    let (begun, ()) = tokio::join!(client.begins(&token, "b", &third), goes);
+    assert_eq!(begun.0, 404);
+    redis.resume();
+    server.until_metric("tidings_subscriptions", 0.0).await;
 }
 
 #[tokio::test]
