@@ -12,6 +12,7 @@ mod life;
 pub mod listener;
 pub mod origin;
 pub mod playground;
+mod preferences;
 pub mod protocol;
 pub mod routes;
 pub mod server;

@@ -16,6 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::http::names_document;
+use super::preferences::Preferences;
 use crate::topic::PaymentHash;
 
 /// The page. It names its files as those beside it: `"./<name>"`.
@@ -63,7 +65,7 @@ impl Playground {
 
     /// The page, if that is what a request is for: a person's, to look at, and not a program's.
     pub(super) fn page(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
-        if is_query(uri) || !prefers_html(headers) {
+        if names_document(uri.query().unwrap_or_default()) || !prefers_html(headers) {
             return None;
         }
         // Relative, because a proxy may have put something before the path.
@@ -175,24 +177,13 @@ fn how_long_fresh(name: &str) -> &'static str {
     }
 }
 
-/// Whether something is asked of the GraphQL endpoint in the URL itself.
-fn is_query(uri: &Uri) -> bool {
-    let parameters = uri.query().unwrap_or_default().split('&');
-    let mut names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
-    // `extensions` alone is a query, too: by its hash.
-    names.any(|name| matches!(name, "query" | "extensions"))
-}
-
 /// Whether HTML is named, as browsers do, and liked better than what GraphQL is answered in. `*/*` names nothing: it
 /// is what curl says.
 fn prefers_html(headers: &HeaderMap) -> bool {
-    let quality_of = |wanted: &str| {
-        let liked = preferences(headers, header::ACCEPT);
-        liked
-            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
-            .map(|(_, quality)| quality)
-            .fold(0.0, f32::max)
+    let Some(preferences) = Preferences::of(headers, header::ACCEPT) else {
+        return false;
     };
+    let quality_of = |media| preferences.quality(media).unwrap_or(0);
     let answers = [
         "application/json",
         "application/graphql-response+json",
@@ -200,41 +191,22 @@ fn prefers_html(headers: &HeaderMap) -> bool {
         "multipart/mixed",
     ];
     let html = quality_of("text/html");
-    html > 0.0 && answers.into_iter().all(|answer| quality_of(answer) < html)
+    html > 0 && answers.into_iter().all(|answer| quality_of(answer) < html)
 }
 
 /// Whether a client that says nothing of encodings, or names gzip, can read it: not one that refuses it, and not one
 /// that names others alone.
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    if !headers.contains_key(header::ACCEPT_ENCODING) {
+    let Some(preferences) = Preferences::of(headers, header::ACCEPT_ENCODING) else {
         return true;
-    }
-    let quality_of = |wanted: &[&str]| {
-        let mut named = preferences(headers, header::ACCEPT_ENCODING);
-        named
-            .find(|(name, _)| {
-                wanted
-                    .iter()
-                    .any(|wanted| name.eq_ignore_ascii_case(wanted))
-            })
-            .map(|(_, quality)| quality)
     };
-    let quality = quality_of(&["gzip", "x-gzip"]).or_else(|| quality_of(&["*"]));
-    quality.is_some_and(|quality| quality > 0.0)
-}
-
-/// What a header like `Accept` names, and how much each is liked. What cannot be read is not liked.
-fn preferences(headers: &HeaderMap, header: HeaderName) -> impl Iterator<Item = (&str, f32)> {
-    let values = headers.get_all(header).into_iter();
-    let texts = values.filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).map(|preference| {
-        let mut parts = preference.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let mut parameters = parts.filter_map(|part| part.split_once('='));
-        let quality = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-        let quality = quality.map_or(Some(1.0), |(_, value)| value.trim().parse().ok());
-        (name, quality.unwrap_or(0.0))
-    })
+    // The older name means the same.
+    let names = ["gzip", "x-gzip"];
+    let named = names
+        .into_iter()
+        .filter_map(|name| preferences.quality(name));
+    let quality = named.max().or_else(|| preferences.quality("*"));
+    quality.is_some_and(|quality| quality > 0)
 }
 
 #[cfg(test)]
@@ -289,16 +261,6 @@ mod tests {
         ] {
             assert!(!takes(encodings), "{encodings}");
         }
-    }
-
-    #[test]
-    fn what_is_asked_in_the_url_is_a_query() {
-        let is_query = |uri: &str| is_query(&uri.parse().unwrap());
-        assert!(is_query("/graphql?query={me{id}}"));
-        assert!(is_query("/graphql?variables={}&query"));
-        assert!(is_query("/graphql?extensions={}"));
-        assert!(!is_query("/graphql"));
-        assert!(!is_query("/graphql?utm_source=query"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -23,20 +24,40 @@ pub(super) struct Stalling {
     fate: Fate,
 }
 
-/// Why a socket has ended, where it was not its client that ended it: for whoever has said something on it,
-/// and is told no more than that it is gone.
+/// Why a socket ends, where it is not its client that ends it: for whoever says something on it, and sees no
+/// more of it than the body of a response.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fate(Arc<OnceLock<Close>>);
+pub(super) struct Fate(Arc<Sealed>);
+
+#[derive(Debug, Default)]
+struct Sealed {
+    close: OnceLock<Close>,
+    /// Whoever waits for the client to take something.
+    writer: AtomicWaker,
+}
 
 impl Fate {
     /// Why it has ended, when it has.
     pub(super) fn close(&self) -> Close {
-        self.0.get().cloned().unwrap_or(Close::Gone)
+        self.0.close.get().cloned().unwrap_or(Close::Gone)
+    }
+
+    /// Ends the socket, if it did not end before, in the middle of whatever is written: a response that
+    /// ended otherwise would look complete.
+    pub(super) fn cut_off(&self, close: Close) {
+        self.seal(close);
+        self.0.writer.wake();
     }
 
     /// The first reason is the reason.
     fn seal(&self, close: Close) {
-        let _ = self.0.set(close);
+        let _ = self.0.close.set(close);
+    }
+
+    /// Whether it is to end; has whoever asks asked again when it is.
+    fn is_sealed(&self, context: &mut Context<'_>) -> bool {
+        self.0.writer.register(context.waker());
+        self.0.close.get().is_some()
     }
 }
 
@@ -59,11 +80,15 @@ impl Stalling {
         self.stream
     }
 
-    fn within_patience<T>(
+    fn write_within_patience(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.fate.is_sealed(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let written = write(Pin::new(&mut self.stream), context);
         if written.is_ready() {
             self.stalled = None;
             return self.heeded(written);
@@ -106,8 +131,7 @@ impl AsyncWrite for Stalling {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.within_patience(context, written)
+        self.write_within_patience(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -115,8 +139,9 @@ impl AsyncWrite for Stalling {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.within_patience(context, written)
+        self.write_within_patience(context, |stream, context| {
+            stream.poll_write_vectored(context, parts)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

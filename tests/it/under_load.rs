@@ -14,6 +14,7 @@ use crate::bodies::{
 use crate::client::Client;
 use crate::redis_server::RedisServer;
 use crate::scoping::Random;
+use crate::streams::response::Response;
 use crate::tidings::Tidings;
 
 const USD: &str = "PRICE_UPDATE_USD";
@@ -327,6 +328,112 @@ async fn one_connection_with_many_subscriptions_hears_each_payment_of_a_burst_on
     }
     assert_eq!(client.fence().await, [""; 0], "and nothing twice");
     assert_eq!(server.metric("tidings_conflated_total").await, 0.0);
+}
+
+/// Asks for [`MY_UPDATES`] by a response that goes on.
+async fn listens(server: &Tidings, accept: &str, key: &str) -> Response {
+    let headers = [
+        ("Accept", accept),
+        ("Content-Type", "application/json"),
+        ("X-API-KEY", key),
+    ];
+    let body = json!({ "query": MY_UPDATES }).to_string();
+    let response = Response::of(server.address(), "POST", "/graphql", &headers, &body).await;
+    assert_eq!(response.status, 200);
+    response
+}
+
+/// The ways to listen over HTTP, and what a result ends with.
+const OVER_HTTP: [(&str, &str); 2] = [
+    ("text/event-stream", "\n\n"),
+    ("multipart/mixed;subscriptionSpec=1.0", "\r\n--graphql"),
+];
+
+/// The memos of payments in what such a response has brought.
+fn memos_of(told: &str) -> impl Iterator<Item = &str> {
+    let memos = told.split("\"memo\":\"").skip(1);
+    memos.filter_map(|rest| rest.split('"').next())
+}
+
+#[tokio::test]
+async fn over_http_each_payment_of_a_burst_is_heard_once_and_in_order() {
+    const BURSTS: usize = 20;
+    const BURST: usize = 50;
+    let Stage {
+        server,
+        mut producer,
+        _redis,
+    } = Stage::with(&ROOMY).await;
+    let key = server.key(&account_id(1), &["read"]).await;
+    let mut listeners = Vec::new();
+    for (accept, end) in [OVER_HTTP, OVER_HTTP].concat() {
+        listeners.push((listens(&server, accept, &key).await, end));
+    }
+    server.until_metric("tidings_subscriptions", 4.0).await;
+
+    let memo = |number: usize| format!("payment {number}");
+    let publish = async {
+        for burst in 0..BURSTS {
+            let payments = (0..BURST).flat_map(|at| {
+                let number = burst * BURST + at;
+                let price = (USER_USD.to_owned(), user_price(number as u64 + 1));
+                [payment(1, &memo(number)), price]
+            });
+            producer.burst(payments).await;
+        }
+        producer.burst([payment(1, LAST)]).await;
+    };
+    let hear = join_all(listeners.iter_mut().map(async |(response, end)| {
+        let mut told = response.until(LAST).await;
+        told.push_str(&response.until(end).await);
+        told
+    }));
+    let ((), told) = futures_util::join!(publish, hear);
+    let all = (0..BURSTS * BURST).map(memo).chain([LAST.to_owned()]);
+    let expected: Vec<String> = all.collect();
+    for told in told {
+        assert_eq!(memos_of(&told).collect::<Vec<_>>(), expected);
+    }
+    assert_eq!(server.metric("tidings_conflated_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn over_http_who_reads_nothing_is_let_go_and_hears_payments_without_a_gap_up_to_there() {
+    let settings = [("TIDINGS_LIMITS__OUTBOX_FRAMES", "40")];
+    let Stage {
+        server,
+        mut producer,
+        _redis,
+    } = Stage::with(&[&settings[..], &PATIENT].concat()).await;
+    let key = server.key(&account_id(1), &["read"]).await;
+    for (closed, (accept, _)) in OVER_HTTP.into_iter().enumerate() {
+        let mut slow = listens(&server, accept, &key).await;
+        let mut quick = server.with_key(&key).await;
+        quick.subscribe("mine", MY_UPDATES).await;
+        server.until_metric("tidings_subscriptions", 2.0).await;
+        // In step with one who reads: only what the slow one does not take pends.
+        let long = "x".repeat(20_000);
+        let mut number = 0;
+        while server.metric(TOO_SLOW).await <= closed as f64 {
+            for _ in 0..10 {
+                number += 1;
+                producer
+                    .burst([payment(1, &format!("payment {number} {long}"))])
+                    .await;
+                quick.payload("mine").await;
+            }
+        }
+        // It is cut off: it does not look as if all was told.
+        let told = slow.until_cut_off().await;
+        let heard: Vec<_> = memos_of(&told).collect();
+        for (at, memo) in heard.iter().enumerate() {
+            let expected = format!("payment {} {long}", at + 1);
+            assert!(*memo == expected, "{} at {at}", &memo[..20]);
+        }
+        assert!(heard.len() < number, "the client was not slow");
+        drop(quick);
+        server.until_metric("tidings_subscriptions", 0.0).await;
+    }
 }
 
 /// A price of some kilobytes for whoever asks by [`long_question`]: sockets are full after a few

@@ -2,11 +2,12 @@
 
 use axum::http::{HeaderMap, header};
 
+use crate::transport::preferences::Preferences;
 use crate::transport::protocol::Protocol;
 
-/// The ranges of an `Accept`, as the client listed them.
+/// The media types, and ranges of them, of an `Accept`.
 #[derive(Debug)]
-pub(super) struct Accept(Vec<Range>);
+pub(super) struct Accept<'a>(Preferences<'a>);
 
 /// The media types of a result that is one JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,42 +18,25 @@ pub(super) enum Json {
     GraphqlResponse,
 }
 
-#[derive(Debug, PartialEq)]
-struct Range {
-    /// In lower case: `text/html`, `text/*`, `*/*`.
-    media: String,
-    /// The value of `subscriptionSpec`, which tells subscriptions over multipart from anything else.
-    spec: Option<String>,
-    /// 0 to 1000.
-    quality: u16,
-}
-
-const BEST: u16 = 1000;
-
-impl Accept {
+impl<'a> Accept<'a> {
     /// Of a request. One without the header takes anything.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let lines = headers.get_all(header::ACCEPT);
-        let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
-        match lines[..] {
-            [] => Accept(vec![Range::anything()]),
-            _ => Accept(
-                lines
-                    .into_iter()
-                    .flat_map(|line| split(line, ','))
-                    .filter_map(Range::parse)
-                    .collect(),
-            ),
-        }
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        let named = Preferences::of(headers, header::ACCEPT);
+        Accept(named.unwrap_or_else(|| Preferences::only("*/*")))
     }
 
     /// How the client takes results that go on coming, if it does: it has to name the media type.
     pub(super) fn stream(&self) -> Option<Protocol> {
         let named = self.0.iter().filter_map(|range| {
-            let protocol = match (range.media.as_str(), range.spec.as_deref()) {
-                ("text/event-stream", _) => Protocol::Sse,
-                ("multipart/mixed", Some("1.0")) => Protocol::Multipart,
-                _ => return None,
+            // `subscriptionSpec` tells subscriptions over multipart from anything else.
+            let protocol = if range.is("text/event-stream") {
+                Protocol::Sse
+            } else if range.is("multipart/mixed")
+                && range.parameter("subscriptionSpec") == Some("1.0")
+            {
+                Protocol::Multipart
+            } else {
+                return None;
             };
             (range.quality > 0).then_some((range.quality, protocol))
         });
@@ -75,21 +59,17 @@ impl Accept {
                 Json::GraphqlResponse
             }),
             (Some(_), Some(_)) => {
-                let mut named = self.0.iter().map(|range| range.media.as_str());
-                let first = named.find(|media| {
-                    [Json::Plain, Json::GraphqlResponse]
-                        .map(Json::media)
-                        .contains(media)
+                let both = [Json::Plain, Json::GraphqlResponse];
+                let mut named = self.0.iter().filter_map(|range| {
+                    let mut both = both.into_iter();
+                    both.find(|json| range.is(json.media()))
                 });
-                Some(match first {
-                    Some(media) if media == Json::GraphqlResponse.media() => Json::GraphqlResponse,
-                    _ => Json::Plain,
-                })
+                Some(named.next().unwrap_or(Json::Plain))
             }
         }
     }
 
-    /// Whether plain text is taken.
+    /// Whether this media type is taken.
     pub(super) fn takes(&self, media: &str) -> bool {
         self.quality(media).is_some_and(|quality| quality > 0)
     }
@@ -99,8 +79,7 @@ impl Accept {
         let kind = media.split('/').next().unwrap_or_default();
         [media.to_owned(), format!("{kind}/*"), "*/*".to_owned()]
             .iter()
-            .find_map(|wanted| self.0.iter().find(|range| range.media == *wanted))
-            .map(|range| range.quality)
+            .find_map(|range| self.0.quality(range))
     }
 }
 
@@ -121,59 +100,21 @@ impl Json {
     }
 }
 
-impl Range {
-    fn anything() -> Self {
-        Range {
-            media: "*/*".to_owned(),
-            spec: None,
-            quality: BEST,
-        }
-    }
-
-    /// `None` for what names no media type.
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = split(text, ';');
-        let media = parts.next()?.trim().to_ascii_lowercase();
-        if !media.contains('/') {
-            return None;
-        }
-        let mut range = Range {
-            media,
-            spec: None,
-            quality: BEST,
-        };
-        for part in parts {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let value = value.trim().trim_matches('"');
-            if name.trim().eq_ignore_ascii_case("subscriptionSpec") {
-                range.spec = Some(value.to_owned());
-            } else if name.trim().eq_ignore_ascii_case("q") {
-                let quality = value.parse::<f32>().unwrap_or(1.0).clamp(0.0, 1.0);
-                range.quality = (quality * f32::from(BEST)) as u16;
-            }
-        }
-        Some(range)
-    }
-}
-
-/// The parts between separators that are not inside of quotes.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    text.split(move |character| {
-        is_quoted ^= character == '"';
-        character == separator && !is_quoted
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn accept(line: &'static str) -> Accept {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static(line));
-        Accept::of(&headers)
+    fn headers(line: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(line))])
+    }
+
+    fn stream(line: &'static str) -> Option<Protocol> {
+        Accept::of(&headers(line)).stream()
+    }
+
+    fn json(line: &'static str) -> Option<Json> {
+        Accept::of(&headers(line)).json()
     }
 
     #[test]
@@ -185,7 +126,7 @@ mod tests {
             "multipart/mixed;boundary=\"-,\";subscriptionSpec=\"1.0\", application/json;q=0.9",
             "Multipart/Mixed;subscriptionspec=1.0",
         ] {
-            assert_eq!(accept(line).stream(), Some(Protocol::Multipart), "{line}");
+            assert_eq!(stream(line), Some(Protocol::Multipart), "{line}");
         }
         for line in [
             "multipart/mixed;deferSpec=20220824, application/json",
@@ -194,44 +135,44 @@ mod tests {
             "multipart/mixed;subscriptionSpec=1.0;q=0",
             "*/*",
         ] {
-            assert_eq!(accept(line).stream(), None, "{line}");
+            assert_eq!(stream(line), None, "{line}");
         }
     }
 
     #[test]
     fn of_two_ways_to_stream_the_better_one_is_taken_then_the_first() {
         let both = "text/event-stream, multipart/mixed;subscriptionSpec=1.0";
-        assert_eq!(accept(both).stream(), Some(Protocol::Sse));
+        assert_eq!(stream(both), Some(Protocol::Sse));
         let both = "text/event-stream;q=0.5, multipart/mixed;subscriptionSpec=1.0";
-        assert_eq!(accept(both).stream(), Some(Protocol::Multipart));
+        assert_eq!(stream(both), Some(Protocol::Multipart));
     }
 
     #[test]
     fn who_takes_anything_gets_plain_json() {
         assert_eq!(Accept::of(&HeaderMap::new()).json(), Some(Json::Plain));
-        assert_eq!(accept("*/*").json(), Some(Json::Plain));
-        assert_eq!(accept("application/*").json(), Some(Json::Plain));
-        assert_eq!(accept("text/event-stream").json(), None);
-        assert_eq!(accept("text/event-stream, */*;q=0").json(), None);
+        assert_eq!(json("*/*"), Some(Json::Plain));
+        assert_eq!(json("application/*"), Some(Json::Plain));
+        assert_eq!(json("text/event-stream"), None);
+        assert_eq!(json("text/event-stream, */*;q=0"), None);
     }
 
     #[test]
     fn who_names_both_gets_the_better_one_then_the_first() {
         let response = Some(Json::GraphqlResponse);
         assert_eq!(
-            accept("application/graphql-response+json, application/json").json(),
+            json("application/graphql-response+json, application/json"),
             response
         );
         assert_eq!(
-            accept("application/json;q=0.9, application/graphql-response+json").json(),
+            json("application/json;q=0.9, application/graphql-response+json"),
             response
         );
         assert_eq!(
-            accept("application/json, application/graphql-response+json").json(),
+            json("application/json, application/graphql-response+json"),
             Some(Json::Plain)
         );
         assert_eq!(
-            accept("application/graphql-response+json;charset=utf-8").json(),
+            json("application/graphql-response+json;charset=utf-8"),
             response
         );
     }

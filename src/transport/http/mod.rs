@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::accept::{Accept, Json};
 use self::request::BadRequest;
+pub(super) use self::request::names_document;
 use self::reservations::Reservations;
 use self::stream::Stream;
 use super::close::Close;
@@ -101,7 +102,7 @@ impl Http {
         }
     }
 
-    async fn answer(&self, asking: Asking<'_>, accept: &Accept, request: Request) -> Response {
+    async fn answer(&self, asking: Asking<'_>, accept: &Accept<'_>, request: Request) -> Response {
         let operation = self.server.graphql.operation_type(&request);
         if let (Ok(OperationType::Subscription), Some(protocol)) = (&operation, accept.stream()) {
             return self.stream(asking, protocol, request).await;
@@ -218,7 +219,7 @@ fn how_to_ask() -> Response {
 }
 
 /// The result of an operation, in whatever the client takes.
-fn result(accept: &Accept, answer: Answer) -> Response {
+fn result(accept: &Accept<'_>, answer: Answer) -> Response {
     if let Some(media) = accept.json() {
         let status = match media {
             Json::GraphqlResponse if answer.is_request_error => StatusCode::BAD_REQUEST,
@@ -248,11 +249,11 @@ fn streaming(protocol: Protocol, body: impl IntoResponse) -> Response {
     (headers, body).into_response()
 }
 
-fn refuse_request(accept: &Accept, bad: &BadRequest) -> Response {
+fn refuse_request(accept: &Accept<'_>, bad: &BadRequest) -> Response {
     refuse(accept, bad.status(), &bad.to_string())
 }
 
-fn refuse_method(accept: &Accept, words: &str, allowed: &'static str) -> Response {
+fn refuse_method(accept: &Accept<'_>, words: &str, allowed: &'static str) -> Response {
     let mut refused = refuse(accept, StatusCode::METHOD_NOT_ALLOWED, words);
     let allow = HeaderValue::from_static(allowed);
     refused.headers_mut().insert(header::ALLOW, allow);
@@ -260,7 +261,7 @@ fn refuse_method(accept: &Accept, words: &str, allowed: &'static str) -> Respons
 }
 
 /// Answers what is no GraphQL request, or cannot be answered otherwise.
-fn refuse(accept: &Accept, status: StatusCode, words: &str) -> Response {
+fn refuse(accept: &Accept<'_>, status: StatusCode, words: &str) -> Response {
     let media = accept.json().unwrap_or(Json::Plain);
     json(media, status, refused_json(&[GraphqlError::new(words)]))
 }

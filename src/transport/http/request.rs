@@ -47,13 +47,18 @@ pub(super) fn of_body(headers: &HeaderMap, body: &Bytes) -> Result<Request, BadR
 
 /// What a GET asks; `None` if it names no document.
 pub(super) fn of_parameters(parameters: &str) -> Result<Option<Request>, BadRequest> {
-    let names = ["query", "documentId", "extensions"];
-    let mut all = form_urlencoded::parse(parameters.as_bytes());
-    if !all.any(|(name, _)| names.contains(&&*name)) {
+    if !names_document(parameters) {
         return Ok(None);
     }
     let request = Request::of_query(parameters).map_err(BadRequest::Parameters)?;
     Ok(Some(request))
+}
+
+/// Whether something is asked in a URL: `extensions` alone may name a document, too, by its hash.
+pub(in crate::transport) fn names_document(parameters: &str) -> bool {
+    let names = ["query", "documentId", "extensions"];
+    let mut all = form_urlencoded::parse(parameters.as_bytes());
+    all.any(|(name, _)| names.contains(&&*name))
 }
 
 /// `extensions.operationId` of a body that is a request: what results are told under, where a stream has
@@ -86,4 +91,25 @@ fn is_json(headers: &HeaderMap) -> bool {
         _ => true,
     });
     media_type.eq_ignore_ascii_case("application/json") && is_utf8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_in_the_url_is_a_query() {
+        for query in [
+            "query={me{id}}",
+            "variables={}&query",
+            "qu%65ry=x",
+            "extensions={}",
+            "documentId=sha256:0",
+        ] {
+            assert!(names_document(query), "{query}");
+        }
+        for other in ["", "utm_source=query"] {
+            assert!(!names_document(other), "{other}");
+        }
+    }
 }

@@ -170,11 +170,11 @@ impl Stream {
         // It is not known, and costs nothing, from here on.
         drop(life);
         let outbox = &endpoint.outbox;
-        let _ = timeout(
-            LAST_WORDS,
-            poll_fn(|context| pipe.poll_flush(context, outbox)),
-        )
-        .await;
+        let flushed = poll_fn(|context| pipe.poll_flush(context, outbox));
+        // Where it is the body that has gone, its socket may go on: that of a HEAD has none.
+        if timeout(LAST_WORDS, flushed).await.is_err() {
+            pipe.fate.cut_off(close.clone());
+        }
         outbox.shut();
         endpoint.ended(&close);
     }

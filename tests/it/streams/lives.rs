@@ -19,6 +19,16 @@ fn error(message: &str, code: &str) -> String {
     format!(r#"[{{"message":"{message}","extensions":{{"code":"{code}"}}}}]"#)
 }
 
+/// Asks for so much at a time that the buffers between us are soon full.
+fn much() -> String {
+    let names: String = (0..900)
+        .map(|number| format!("as_long_as_a_name_may_well_be_{number}: timestamp "))
+        .collect();
+    format!(
+        "subscription {{ realtimePrice(input: {{ currency: \"USD\" }}) {{ realtimePrice {{ {names} }} }} }}"
+    )
+}
+
 async fn until_nothing_is_left(server: &Tidings, reason: &str) {
     let closes = format!(r#"tidings_closes_total{{reason="{reason}"}}"#);
     server.until_metric(&closes, 1.0).await;
@@ -48,14 +58,7 @@ async fn a_client_that_does_not_read_leaves_nothing_and_its_socket_ends() {
         ("TIDINGS_LIMITS__OUTBOX_FRAMES", "32"),
     ])
     .await;
-    // Much is told at a time, so that the buffers between us are soon full.
-    let fields: String = (0..200)
-        .map(|number| format!("t{number}: timestamp "))
-        .collect();
-    let much = format!(
-        "subscription {{ realtimePrice(input: {{ currency: \"USD\" }}) {{ realtimePrice {{ {fields} }} }} }}"
-    );
-    let mut slow = post(&server, &[EVENTS], &much).await;
+    let mut slow = post(&server, &[EVENTS], &much()).await;
     let mut quick = post(&server, &[EVENTS], DOLLARS).await;
     server.until_metric("tidings_subscriptions", 2.0).await;
     let mut number = 0;
@@ -69,7 +72,7 @@ async fn a_client_that_does_not_read_leaves_nothing_and_its_socket_ends() {
             server.metric("tidings_subscriptions").await == 1.0
         })
         .await;
-    assert!(slow.is_cut_off().await);
+    slow.until_cut_off().await;
     // Whether its outbox or its socket has seen it first.
     server
         .until_metric(r#"tidings_closes_total{reason="too_slow"}"#, 1.0)
@@ -89,13 +92,7 @@ async fn a_client_whose_machine_acknowledges_nothing_is_missed() {
         ("TIDINGS_LIMITS__WRITE_TIMEOUT", "400ms"),
     ])
     .await;
-    let names: String = (0..900)
-        .map(|number| format!("as_long_as_a_name_may_well_be_{number}: timestamp "))
-        .collect();
-    let much = format!(
-        "subscription {{ realtimePrice(input: {{ currency: \"USD\" }}) {{ realtimePrice {{ {names} }} }} }}"
-    );
-    let silent = post(&server, &[EVENTS], &much).await;
+    let silent = post(&server, &[EVENTS], &much()).await;
     // More than it has room for, and less than we have: it is not slow, as far as anybody has noticed.
     publish_to(&server, 1.0, 7).await;
     until_nothing_is_left(&server, "unresponsive").await;
@@ -183,6 +180,35 @@ async fn an_event_stream_just_ends_when_the_server_stops_and_a_multipart_one_say
         "{told}"
     );
     assert_eq!(server.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_server_does_not_wait_for_clients_that_do_not_read_to_stop() {
+    let mut server = Tidings::start_with(&[
+        ("TIDINGS_LIMITS__WRITE_TIMEOUT", "1h"),
+        ("TIDINGS_SERVER__SHUTDOWN_GRACE", "1h"),
+    ])
+    .await;
+    let mut slow = [
+        post(&server, &[EVENTS], &much()).await,
+        post(&server, &[MULTIPART], &much()).await,
+    ];
+    server.until_metric("tidings_subscriptions", 2.0).await;
+    let mut number = 0;
+    server
+        .until("both are behind", async || {
+            for _ in 0..50 {
+                number += 1;
+                server.publish(super::USD, &price(number)).await;
+            }
+            server.metric("tidings_conflated_total").await >= 200.0
+        })
+        .await;
+    server.signal("TERM");
+    assert_eq!(server.exit_code().await, Some(0));
+    for slow in &mut slow {
+        slow.until_cut_off().await;
+    }
 }
 
 #[tokio::test]

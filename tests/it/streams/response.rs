@@ -106,10 +106,11 @@ impl Response {
         std::mem::take(&mut self.body)
     }
 
-    /// Whether the socket ends without an end of the response.
-    pub(crate) async fn is_cut_off(&mut self) -> bool {
+    /// What comes of the body before the socket ends without an end of the response.
+    pub(crate) async fn until_cut_off(&mut self) -> String {
         self.until_end().await;
-        !self.has_ended
+        assert!(!self.has_ended, "it ends as if it were complete");
+        std::mem::take(&mut self.body)
     }
 
     async fn until_end(&mut self) {

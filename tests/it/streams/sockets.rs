@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::response::Response;
-use super::{EVENTS, asks, publish_to, result};
+use super::{asks, publish_to, result};
 use crate::bodies::DOLLARS;
 use crate::tidings::{PATIENCE, Tidings};
 
@@ -123,9 +123,13 @@ async fn who_asks_for_the_head_alone_leaves_nothing_and_takes_nobody_s_stream() 
     let head = format!(
         "HEAD {path} HTTP/1.1\r\nHost: t\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
     );
+    // The socket goes on behind it.
+    let head = head.replace("Connection: close\r\n", "") + &head;
     let said = Socket::says(&server, &head).await.rest().await;
+    assert_eq!(said.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{said}");
     assert!(said.ends_with("\r\n\r\n"), "{said}");
-    server.until_metric("tidings_connections", 0.0).await;
+    server.until_metric(GONE, 2.0).await;
+    assert_eq!(server.metric("tidings_connections").await, 0.0);
     assert_eq!(server.metric("tidings_subscriptions").await, 0.0);
 
     let token = of("PUT", "/graphql").await.rest().await;
