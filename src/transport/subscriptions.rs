@@ -10,6 +10,9 @@ use futures_util::{FutureExt, StreamExt};
 use crate::graphql::Refusal;
 use crate::hub::Membership;
 
+/// The longest id that a client may give an operation, in bytes: it is in everything that is told of it.
+pub(super) const ID_BYTES: usize = 1024;
+
 /// The subscriptions of a connection: those that run, and those that are being started.
 #[derive(Default)]
 pub(super) struct Subscriptions {

@@ -20,6 +20,7 @@ use crate::auth::Identity;
 use crate::graphql::{GraphqlError, Request, refused_json};
 use crate::transport::protocol::Protocol;
 use crate::transport::stalling::Fate;
+use crate::transport::subscriptions::ID_BYTES;
 
 /// Orders that may wait for a stream's task at a time: it takes them at once.
 const ORDERS: usize = 16;
@@ -91,6 +92,10 @@ impl Http {
                 "Operation ID is missing: extensions.operationId",
             );
         };
+        if id.len() > ID_BYTES {
+            let words = format!("Operation ID is longer than {ID_BYTES} bytes");
+            return refuse(StatusCode::BAD_REQUEST, &words);
+        }
         let graphql = &self.server.graphql;
         let is_subscription = matches!(
             graphql.operation_type(&request),

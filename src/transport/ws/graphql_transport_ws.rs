@@ -191,6 +191,8 @@ mod tests {
         insta::assert_snapshot!(refusal(r#"{"type":"complete"}"#), @"`id` is missing");
         insta::assert_snapshot!(refusal(r#"{"type":"complete","id":1}"#), @"`id` is not a string");
         insta::assert_snapshot!(refusal(r#"{"type":"complete","id":""}"#), @"`id` is empty");
+        let long = format!(r#"{{"type":"complete","id":"{}"}}"#, "é".repeat(513));
+        insta::assert_snapshot!(refusal(&long), @"`id` is longer than 1024 bytes");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1"}"#), @"`payload` of subscribe is missing");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":"q"}"#), @"`payload` of subscribe is not an object");
         insta::assert_snapshot!(refusal(r#"{"type":"subscribe","id":"1","payload":{}}"#), @"`payload.query` is missing");

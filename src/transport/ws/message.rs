@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::graphql::{Request, Source};
 use crate::transport::close::Close;
 use crate::transport::introduction::Introduction;
+use crate::transport::subscriptions::ID_BYTES;
 
 /// What a client says.
 #[derive(Debug)]
@@ -85,6 +86,8 @@ impl<'a> Frame<'a> {
             serde_json::from_str(id.get()).map_err(|_| invalid("`id` is not a string"))?;
         if id.is_empty() {
             Err(invalid("`id` is empty"))
+        } else if id.len() > ID_BYTES {
+            Err(invalid(format!("`id` is longer than {ID_BYTES} bytes")))
         } else {
             Ok(id)
         }

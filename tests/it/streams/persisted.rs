@@ -40,6 +40,7 @@ async fn a_hash_that_one_client_has_sent_the_text_of_is_known_over_every_way_in(
 
     let mut first = server.anonymous().await;
     first.subscribe("1", DOLLARS).await;
+    server.until_metric("tidings_subscriptions", 1.0).await;
     let mut second = server.anonymous().await;
     second
         .send(&json!({ "type": "subscribe", "id": "1", "payload": request }).to_string())

@@ -131,6 +131,9 @@ async fn what_is_wrong_with_an_operation_is_said_to_whoever_posts_it() {
     let (status, said) = client.begins(&token, "", DOLLARS).await;
     assert_eq!(status, 400);
     assert!(said.contains("Operation ID is missing"), "{said}");
+    let (status, said) = client.begins(&token, &"a".repeat(1025), DOLLARS).await;
+    assert_eq!(status, 400);
+    assert!(said.contains("longer than 1024 bytes"), "{said}");
     // It was executed to an error: that is a result.
     let mine = "subscription { myUpdates { me { id } } }";
     assert_eq!(client.begins(&token, "mine", mine).await.0, 202);
