@@ -6,9 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use axum::body::Bytes;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
@@ -121,7 +123,7 @@ impl Playground {
     /// The demo's credentials, for the examples; `null` without a demo.
     fn demo_facts(&self, headers: &HeaderMap) -> Response {
         // Any origin may ask this server. But these are for its own page, which needs not say where it is from.
-        if headers.contains_key(header::ORIGIN) {
+        if headers.contains_key(header::ORIGIN) || !is_by_address(headers) {
             return StatusCode::FORBIDDEN.into_response();
         }
         let facts = self.demo.borrow().as_ref().map(|facts| {
@@ -175,6 +177,19 @@ fn how_long_fresh(name: &str) -> &'static str {
         LICENSES => "no-cache",
         _ => "public, max-age=31536000, immutable",
     }
+}
+
+/// Whether this server was asked for by an address, or as this machine: somebody else's page may have a name
+/// that leads here, and is then of our own origin.
+fn is_by_address(headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host().trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok()
+    })
 }
 
 /// Whether HTML is named, as browsers do, and liked better than what GraphQL is answered in. `*/*` names nothing: it

@@ -250,6 +250,16 @@ async fn only_a_demo_tells_its_credentials_and_only_to_its_own_page() {
     let elsewhere = get(&demo, path, &[("origin", "https://elsewhere.example")]).await;
     assert_eq!(elsewhere.status(), 403);
     assert_eq!(elsewhere.text().await.unwrap(), "");
+    for (host, status) in [
+        ("localhost:4000", 200),
+        ("[::1]:4000", 200),
+        ("192.0.2.1", 200),
+        ("rebound.example", 403),
+        ("localhost.example:4000", 403),
+    ] {
+        let answer = get(&demo, path, &[("host", host)]).await;
+        assert_eq!(answer.status(), status, "{host}");
+    }
 }
 
 async fn get(server: &Tidings, path: &str, headers: &[(&str, &str)]) -> Response {
