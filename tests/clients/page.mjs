@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { launch } from './browser.mjs';
+import { PATIENCE, launch } from './browser.mjs';
 import * as demo from './demo.mjs';
 import { step } from './demo.mjs';
 
@@ -31,6 +31,7 @@ await new Promise((listening) => pages.listen(0, '127.0.0.1', listening));
 const browser = await launch();
 try {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {
@@ -55,6 +56,8 @@ try {
 
   // The demo pays its invoice after 15 seconds.
   const invoice = page.evaluate(told, `${demo.httpUrl}?${new URLSearchParams(asked(demo.payment))}`);
+  // Where something else fails first, that is what is wrong.
+  invoice.catch(() => {});
 
   for (const row of ['websocket', 'sse', 'multipart', 'eventsource']) {
     await step(`prices move over ${row}`, async () => {
@@ -75,7 +78,8 @@ try {
 
   await step('an EventSource hears that there is no more to say', async () => {
     const statuses = (await invoice).map(({ data }) => data.lnInvoicePaymentStatusByPaymentRequest.status);
-    assert.deepEqual(statuses, ['PENDING', 'PAID']);
+    // On a busy machine it is paid before the page asks.
+    assert.ok(['PAID', 'PENDING,PAID'].includes(statuses.join()), `${statuses}`);
   });
 
   await step('nothing went wrong on the way', () => assert.deepEqual(complaints, []));

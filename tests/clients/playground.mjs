@@ -1,15 +1,12 @@
 // The playground in a browser, as somebody uses it who has just started the demo. Nothing but the server is reached.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { launch } from './browser.mjs';
+import { PATIENCE, launch } from './browser.mjs';
 
 const told = (name) => process.env[name] ?? assert.fail(`${name} is not set: see ../it/playground.rs`);
 const url = told('TIDINGS_PLAYGROUND_URL');
 const key = told('TIDINGS_KEY');
 const artifacts = told('TIDINGS_ARTIFACTS');
-
-/** How long a fact may take to come true. Nothing waits this long when all is well. */
-const PATIENCE = 30_000;
 
 const server = new URL(url);
 // A closed network: no other name leads anywhere.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::script::{Script, demo, in_clients, node, python, root, tool};
+use crate::script::{ONE_BROWSER, Script, demo, in_clients, node, python, root, tool};
 use crate::tidings::{ISSUER, Tidings};
 
 #[tokio::test]
@@ -100,6 +100,7 @@ async fn what_the_demo_prints_for_curl_is_answered() {
 /// The page is `apollo-client/index.html`, with `apollo-client/main.mjs`. Chromium opens it.
 #[tokio::test]
 async fn the_example_of_apollo_client_shows_the_same_over_each_transport() {
+    let _alone = ONE_BROWSER.lock().await;
     let server = demo().await;
     let mut script = Script::start(&mut node("page.mjs"), &server).await;
     script.succeeds().await;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::script::artifacts;
+use crate::script::{ONE_BROWSER, artifacts};
 use crate::tidings::{Tidings, http};
 
 /// What Chromium says that it takes, when somebody opens a page.
@@ -21,7 +21,7 @@ const BROWSER: &str =
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
 /// How long a browser may take for all that the test does in it.
-const WHOLE_SCRIPT: Duration = Duration::from_secs(180);
+const WHOLE_SCRIPT: Duration = Duration::from_secs(600);
 
 /// How long an installation from the network may take, and a build.
 const WHOLE_BUILD: Duration = Duration::from_secs(300);
@@ -37,6 +37,7 @@ async fn a_browser_without_a_network_runs_every_example_of_the_demo() {
     let url = server.named("Playground").await;
     assert_eq!(url, server.http_url("/graphql"));
     let artifacts = artifacts();
+    let _alone = ONE_BROWSER.lock().await;
     let mut script = Command::new("node")
         .arg("playground.mjs")
         .current_dir(root().join("tests/clients"))

@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::tidings::Tidings;
 
 /// How long a script may run. Each waits for seconds by itself, and clients wait before they reconnect.
-pub(crate) const WHOLE_SCRIPT: Duration = Duration::from_secs(120);
+pub(crate) const WHOLE_SCRIPT: Duration = Duration::from_secs(300);
 
 /// A script that runs beside a server.
 pub(crate) struct Script {
@@ -93,6 +94,9 @@ impl Script {
         panic!("{why}\n--- printed\n{}--- errors\n{errors}", self.said);
     }
 }
+
+/// Held by whoever has a browser run: two at a time keep each other from anything on a small machine.
+pub(crate) static ONE_BROWSER: Mutex<()> = Mutex::const_new(());
 
 pub(crate) async fn demo() -> Tidings {
     Tidings::start_as(&["serve", "--demo"], &[]).await
