@@ -14,7 +14,7 @@ use tidings::auth::{Identity, Scopes};
 use tidings::bus::{Bus, MemoryBus};
 use tidings::event::{Event, WalletCurrency};
 use tidings::graphql::{Graphql, PersistedDocuments, Request, RequestLimits, Sources};
-use tidings::hub::{Hub, HubConfig, Render};
+use tidings::hub::{Hub, HubConfig, Remembers, Render};
 use tidings::retained::{MemoryRetained, Retained, RetainedConfig};
 use tidings::topic::{AccountId, Currency, Topic};
 use tokio::runtime::Runtime;
@@ -151,17 +151,28 @@ fn runtime() -> Runtime {
 fn graphql(documents: u64) -> Graphql {
     let month = Duration::from_secs(30 * 86_400);
     let (bus, _) = MemoryBus::new();
-    let retained = MemoryRetained::new(&RetainedConfig {
+    let retained_config = RetainedConfig {
         invoices: 100,
         invoices_for: month,
         prices_for: month,
-    });
+        webhooks: 100,
+        webhooks_bytes: 1 << 20,
+        webhooks_for: Duration::from_secs(3600),
+    };
+    let retained = MemoryRetained::new(&retained_config);
     let config = HubConfig {
         linger: month,
         topics: usize::MAX,
     };
     let (bus, retained) = (Bus::Memory(bus), Retained::Memory(retained));
-    let hub = Hub::new(bus, retained, config, month, Arc::default());
+    let hub = Hub::new(
+        bus,
+        retained,
+        Arc::default(),
+        config,
+        Remembers::of(&retained_config),
+        Arc::default(),
+    );
     let wallet = |currency| Wallet {
         id: uuid::Uuid::from_u128(currency as u128),
         currency,

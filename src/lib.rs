@@ -11,6 +11,7 @@
 //! * [`websocket`] frames what is said on a socket, without the socket;
 //! * [`topic`] names streams of events, and spells their channels;
 //! * [`currency`], [`price`] and [`bolt11`] know money: minor units, exact prices, invoices;
+//! * [`filter`] is which events of a topic are asked for;
 //! * [`event`] reads what was published;
 //! * [`metrics`] counts.
 //!
@@ -28,6 +29,7 @@
 //! * [`hub`] hands each event to the operations that wait for it;
 //! * [`registry`] knows every connection of the fleet, and tells those to go that are to;
 //! * [`graphql`] turns a request into an operation, and an event into a result;
+//! * [`channels`] does the same for the plain-JSON APIs;
 //! * [`ingest`] takes events over HTTP.
 //!
 //! How clients are spoken to, and what operators touch:
@@ -48,6 +50,8 @@ pub mod currency;
 pub mod price;
 
 pub mod bolt11;
+
+pub mod filter;
 
 pub mod event;
 
@@ -72,6 +76,8 @@ pub mod hub;
 pub mod registry;
 
 pub mod graphql;
+
+pub mod channels;
 
 pub mod ingest;
 

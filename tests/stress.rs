@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use tidings::bus::{Bus, MemoryBus};
 use tidings::event::{Event, PriceUpdate};
+use tidings::filter::Filter;
 use tidings::hub::{
-    Envelope, Framing, Hub, HubConfig, Membership, OperationKey, Outbox, OutboxLimits, OutboxRules,
-    Plan, Render, Rendered, Scope, State, Words,
+    Asker, Envelope, Framing, Hub, HubConfig, Membership, OperationKey, Outbox, OutboxLimits,
+    OutboxRules, Plan, Remembers, Render, Rendered, Scope, State, Words,
 };
 use tidings::metrics::Metrics;
 use tidings::retained::{MemoryRetained, Retained, RetainedConfig};
@@ -67,20 +68,25 @@ impl Stage {
     fn new(linger: Duration) -> Arc<Self> {
         let (bus, inbox) = MemoryBus::new();
         let month = Duration::from_secs(30 * 86_400);
-        let retained = MemoryRetained::new(&RetainedConfig {
+        let retained_config = RetainedConfig {
             invoices: 100,
             invoices_for: month,
             prices_for: month,
-        });
+            webhooks: 100,
+            webhooks_bytes: 1 << 20,
+            webhooks_for: Duration::from_secs(3600),
+        };
+        let retained = MemoryRetained::new(&retained_config);
         let metrics = Arc::<Metrics>::default();
         let hub = Hub::new(
             Bus::Memory(bus),
             Retained::Memory(retained),
+            Arc::default(),
             HubConfig {
                 linger,
                 topics: usize::MAX,
             },
-            month,
+            Remembers::of(&retained_config),
             metrics.clone(),
         );
         let stopped = CancellationToken::new();
@@ -117,7 +123,8 @@ impl Stage {
         let hub = self.hub.clone();
         Plan {
             topics: [topic()].into_iter().collect(),
-            snapshot: Box::new(move || hub.snapshot_of(&topic())),
+            filter: Filter::default(),
+            snapshot: Box::new(move |_| hub.snapshot_of(&topic())),
             renderer: Box::new(Numbers { last_at }),
             invoice: None,
         }
@@ -127,7 +134,7 @@ impl Stage {
     fn runs(self: &Arc<Self>, key: &OperationKey) -> bool {
         let passer_by = Listener::new(self);
         let envelope = Listener::envelope(0);
-        let joined = self.hub.join(key, &passer_by.outbox, &envelope);
+        let joined = self.hub.join(key, Asker::new(&passer_by.outbox, &envelope));
         joined.is_some()
     }
 
@@ -228,12 +235,14 @@ impl Listener {
         self.subscriptions += 1;
         let envelope = Self::envelope(self.subscriptions);
         let hub = &self.stage.hub;
-        if let Some(membership) = hub.join(&key, &self.outbox, &envelope) {
+        if let Some(membership) = hub.join(&key, Asker::new(&self.outbox, &envelope)) {
             return membership;
         }
         tokio::task::yield_now().await;
         let plan = self.stage.plan(last_at);
-        let started = hub.start(key, plan, &self.outbox, &envelope).await;
+        let started = hub
+            .start(key, plan, Asker::new(&self.outbox, &envelope))
+            .await;
         started.expect("prices are for everybody")
     }
 

@@ -27,9 +27,11 @@
 //! Input that is wrong anywhere is refused whole.
 
 mod json;
+mod plans;
 
 pub use self::json::{BadAccounts, read, write};
 pub(crate) use self::json::{read_one, write_one};
+pub use self::plans::{AccountPlans, Plans};
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::bots::BotOwners;
 use super::reason::Reason;
 use crate::topic::{AccountId, Topic, UserId};
 
@@ -172,12 +173,17 @@ impl Identity {
     }
 
     /// Whether this identity may hear a topic: the whole policy.
-    pub fn may_read(&self, topic: &Topic) -> bool {
+    ///
+    /// What a chain says is public: that the APIs which tell it want to know who asks is about who may use
+    /// them, and how much.
+    pub fn may_read(&self, topic: &Topic, bots: &BotOwners) -> bool {
         match topic {
             Topic::Price(_) | Topic::Invoice(_) => true,
+            Topic::Dataset(_) | Topic::MintPrice(_) | Topic::Wallet(_) => true,
             Topic::UserPrice(_) => self.account.is_some(),
-            Topic::Account(id) => self.account == Some(*id),
+            Topic::Account(id) | Topic::Webhook(id) => self.account == Some(*id),
             Topic::Rewards(id) => self.user == Some(*id),
+            Topic::Bot(id) => self.account.is_some() && self.account == bots.owner(id),
         }
     }
 
@@ -227,30 +233,55 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::{Currency, PaymentHash};
+    use crate::topic::{BotId, Currency, PaymentHash};
 
     fn account(id: u128, scopes: &[Scope]) -> Identity {
         let scopes = scopes.iter().copied().collect();
         Identity::of(Some(uuid::Uuid::from_u128(id).into()), None, scopes)
     }
 
+    fn none() -> BotOwners {
+        BotOwners::default()
+    }
+
+    #[test]
+    fn a_bot_is_heard_by_its_owner_alone() {
+        let bot = |id| BotId::parse(id).unwrap();
+        let bots = BotOwners::default();
+        bots.replace([(bot("bot_1"), uuid::Uuid::from_u128(1).into())]);
+        let topic = Topic::Bot(bot("bot_1"));
+        assert!(account(1, &[]).may_read(&topic, &bots));
+        assert!(!account(2, &[]).may_read(&topic, &bots));
+        assert!(!account(1, &[]).may_read(&Topic::Bot(bot("bot_2")), &bots));
+        // Nobody is not the owner of a bot that nobody owns.
+        assert!(!Identity::ANONYMOUS.may_read(&Topic::Bot(bot("bot_2")), &bots));
+    }
+
+    #[test]
+    fn webhooks_are_heard_by_their_owner_alone() {
+        let topic = Topic::Webhook(uuid::Uuid::from_u128(1).into());
+        assert!(account(1, &[]).may_read(&topic, &none()));
+        assert!(!account(2, &[]).may_read(&topic, &none()));
+        assert!(!Identity::ANONYMOUS.may_read(&topic, &none()));
+    }
+
     #[test]
     fn an_account_hears_itself_and_no_other() {
         let topic = Topic::Account(uuid::Uuid::from_u128(1).into());
-        assert!(account(1, &[]).may_read(&topic));
-        assert!(!account(2, &[]).may_read(&topic));
-        assert!(!Identity::ANONYMOUS.may_read(&topic));
+        assert!(account(1, &[]).may_read(&topic, &none()));
+        assert!(!account(2, &[]).may_read(&topic, &none()));
+        assert!(!Identity::ANONYMOUS.may_read(&topic, &none()));
     }
 
     #[test]
     fn a_user_hears_itself_and_no_other_and_no_account() {
         let user = |id| Identity::of(None, UserId::of_number(id), Scopes::default());
         let topic = Topic::Rewards(UserId::of_number(42).unwrap());
-        assert!(user(42).may_read(&topic));
-        assert!(!user(43).may_read(&topic));
-        assert!(!account(42, &[]).may_read(&topic));
-        assert!(!Identity::ANONYMOUS.may_read(&topic));
-        assert!(!user(42).may_read(&Topic::UserPrice(Currency::USD)));
+        assert!(user(42).may_read(&topic, &none()));
+        assert!(!user(43).may_read(&topic, &none()));
+        assert!(!account(42, &[]).may_read(&topic, &none()));
+        assert!(!Identity::ANONYMOUS.may_read(&topic, &none()));
+        assert!(!user(42).may_read(&Topic::UserPrice(Currency::USD), &none()));
     }
 
     #[test]
@@ -298,8 +329,8 @@ mod tests {
     #[test]
     fn prices_and_invoices_are_public() {
         let hash = PaymentHash::parse(&"0".repeat(64)).unwrap();
-        assert!(Identity::ANONYMOUS.may_read(&Topic::Price(Currency::USD)));
-        assert!(Identity::ANONYMOUS.may_read(&Topic::Invoice(hash)));
+        assert!(Identity::ANONYMOUS.may_read(&Topic::Price(Currency::USD), &none()));
+        assert!(Identity::ANONYMOUS.may_read(&Topic::Invoice(hash), &none()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! closed when the credential ends ([`Credential::end`]).
 
 mod api_key;
+mod bots;
 mod identity;
 mod key_ring;
 mod reason;
@@ -13,6 +14,7 @@ mod session;
 mod token;
 
 pub use self::api_key::{ApiKey, KeyDigest, KeyPrefix, KeyRecord, KeyState};
+pub use self::bots::{BotOwners, BotRecord};
 pub use self::identity::{Identity, Scope, Scopes};
 pub use self::key_ring::{KeyRing, Lease, LeaseEnd};
 pub use self::reason::{AuthError, Away, Reason};

@@ -9,19 +9,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::accounts::Directory;
-use crate::auth::{Authenticator, KeyRing, Tokens};
+use crate::auth::{Authenticator, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::config::Settings;
 use crate::demo::{Demo, DemoInvoice, DemoIssuer};
 use crate::drain::{Drain, StopSignals};
 use crate::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
-use crate::hub::Hub;
+use crate::hub::{Hub, Remembers};
 use crate::metrics::Metrics;
 use crate::redis_link::RedisLink;
 use crate::registry::{Registry, node_name};
 use crate::retained::{MemoryRetained, RedisRetained, Retained};
-use crate::store::{Store, refresh};
+use crate::store::{Mirrored, Store, refresh};
 use crate::telemetry;
 use crate::topic::{Topic, UserId};
 use crate::transport::address::{Addresses, TrustedProxies};
@@ -55,12 +54,13 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         store,
         registry,
     } = outside(&settings, is_demo, address.port())?;
-    let prices_for = settings.retained.prices_for;
+    let mirrored = Mirrored::default();
     let hub = Hub::new(
         bus,
         retained,
+        mirrored.bots.clone(),
         settings.hub.clone(),
-        prices_for,
+        Remembers::of(&settings.retained),
         metrics.clone(),
     );
     // Not the drain's token: results go out, and connections are known, until the last has gone.
@@ -84,13 +84,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
     };
     // After the demo has made its key, so that whoever reads it can use it. Clients are let in before
     // the first load; those with keys wait for it.
-    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
-    background.spawn(refresh(
-        store,
-        ring.clone(),
-        directory.clone(),
-        drain.begun.child_token(),
-    ));
+    background.spawn(refresh(store, mirrored.clone(), drain.begun.child_token()));
 
     let tokens = Tokens::new(&settings.jwt)?;
     let kept_fresh = tokens.clone().keep_fresh(drain.begun.child_token());
@@ -98,8 +92,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
 
     let inside = Inside {
         hub,
-        ring,
-        directory,
+        mirrored,
         registry,
         tokens,
         persisted: settings.documents.open()?,
@@ -203,8 +196,7 @@ fn price_topics(settings: &Settings) -> Vec<Topic> {
 /// What clients reach through the routes.
 struct Inside {
     hub: Arc<Hub>,
-    ring: Arc<KeyRing>,
-    directory: Arc<Directory>,
+    mirrored: Mirrored,
     registry: Arc<Registry>,
     tokens: Tokens,
     persisted: PersistedDocuments,
@@ -218,13 +210,13 @@ impl Inside {
         let limits = &settings.limits;
         let authenticator = Authenticator::new(
             settings.auth.clone(),
-            self.ring,
+            self.mirrored.ring,
             self.tokens,
             metrics.clone(),
         );
         let sources = Sources {
             hub: hub.clone(),
-            directory: self.directory,
+            directory: self.mirrored.directory,
             currencies: settings.prices.currencies.clone().into(),
             default_display_currency: settings.prices.default_display_currency,
             complete_when_final: settings.invoices.complete_when_final,

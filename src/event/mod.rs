@@ -5,25 +5,32 @@
 //! told them. Keys that nobody asks for are ignored, so that a newer publisher harms no one.
 
 mod account;
+mod dataset;
 mod invoice;
 mod number;
 mod price;
 mod rewards;
+mod solana;
 mod tagged;
 mod timestamp;
+mod webhook;
 
 pub use self::account::{
     AccountUpdate, InitiationVia, IntraLedgerUpdate, LnUpdate, OnChainUpdate, SettlementPrice,
     SettlementVia, TransactionStatus, TxNotificationType, WalletCurrency, WalletTransaction,
 };
+pub use self::dataset::DatasetRecord;
 pub use self::invoice::{InvoiceState, InvoiceStatus, InvoiceUpdate};
 pub use self::price::{PriceTick, PriceUpdate, UserPriceUpdate};
 pub use self::rewards::{StatusType, StatusUpdate};
+pub use self::solana::{BotUpdate, Commitment, MintPrice, Transaction};
+pub use self::webhook::{Webhook, WebhookId};
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::filter::Term;
 use crate::topic::Topic;
 
 /// What was published on a topic.
@@ -35,6 +42,11 @@ pub enum Event {
     Invoice(InvoiceUpdate),
     /// Shared, because every rendering of it holds it.
     Rewards(Arc<StatusUpdate>),
+    Dataset(Arc<DatasetRecord>),
+    Bot(Arc<BotUpdate>),
+    MintPrice(Arc<MintPrice>),
+    Wallet(Arc<Transaction>),
+    Webhook(Arc<Webhook>),
 }
 
 /// A body that is not what its topic tells.
@@ -98,6 +110,17 @@ impl Event {
             Topic::Rewards(user) => {
                 StatusUpdate::decode(*user, body).map(|update| Event::Rewards(update.into()))
             }
+            Topic::Dataset(dataset) => {
+                DatasetRecord::decode(*dataset, body).map(|record| Event::Dataset(record.into()))
+            }
+            Topic::Bot(_) => BotUpdate::decode(body).map(|update| Event::Bot(update.into())),
+            Topic::MintPrice(_) => {
+                MintPrice::decode(body).map(|price| Event::MintPrice(price.into()))
+            }
+            Topic::Wallet(_) => Transaction::decode(body).map(|tx| Event::Wallet(tx.into())),
+            Topic::Webhook(_) => {
+                Webhook::decode(body).map(|webhook| Event::Webhook(webhook.into()))
+            }
         };
         event.map_err(|cause| Malformed {
             topic: topic.clone(),
@@ -112,7 +135,29 @@ impl Event {
             Event::UserPrice(UserPriceUpdate::Price(_)) => Some(0),
             Event::UserPrice(UserPriceUpdate::RealtimePrice(_)) => Some(1),
             Event::Invoice(InvoiceUpdate::State(_)) => Some(0),
-            Event::Price(_) | Event::Invoice(_) | Event::Account(_) | Event::Rewards(_) => None,
+            Event::MintPrice(_) => Some(0),
+            Event::Price(_)
+            | Event::Invoice(_)
+            | Event::Account(_)
+            | Event::Rewards(_)
+            | Event::Dataset(_)
+            | Event::Bot(_)
+            | Event::Wallet(_)
+            | Event::Webhook(_) => None,
+        }
+    }
+
+    /// Whether somebody who joins may be told it though it was told before: as the present state, or because
+    /// the asker says where it has stopped.
+    pub fn is_kept(&self) -> bool {
+        self.slot().is_some() || matches!(self, Event::Webhook(_))
+    }
+
+    /// What filters find it by.
+    pub fn terms(&self) -> &[Term] {
+        match self {
+            Event::Dataset(record) => &record.terms,
+            _ => &[],
         }
     }
 
@@ -130,9 +175,15 @@ impl Event {
     /// Whether a newer event of the same kind makes this one worthless to a slow client.
     pub fn conflates(&self) -> bool {
         match self {
-            Event::Price(_) | Event::UserPrice(_) => true,
+            Event::Price(_) | Event::UserPrice(_) | Event::MintPrice(_) => true,
             Event::Account(AccountUpdate::Price(_) | AccountUpdate::RealtimePrice(_)) => true,
-            Event::Account(_) | Event::Invoice(_) | Event::Rewards(_) => false,
+            Event::Account(_)
+            | Event::Invoice(_)
+            | Event::Rewards(_)
+            | Event::Dataset(_)
+            | Event::Bot(_)
+            | Event::Wallet(_)
+            | Event::Webhook(_) => false,
         }
     }
 }
@@ -173,12 +224,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..200), which in 0usize..5) {
+        fn no_body_makes_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..200), which in 0usize..10) {
             let _ = Event::decode(&topics()[which], &body);
         }
 
         #[test]
-        fn no_json_makes_the_decoder_panic(body in "[{}\\[\\]\",:a-z0-9.e+-]{0,120}", which in 0usize..5) {
+        fn no_json_makes_the_decoder_panic(body in "[{}\\[\\]\",:a-z0-9.e+-]{0,120}", which in 0usize..10) {
             let _ = Event::decode(&topics()[which], body.as_bytes());
         }
     }
@@ -191,6 +242,11 @@ mod tests {
             "ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
             &format!("LN_PAYMENT_STATUS_{hash}"),
             "REWARDS_STATUS_123",
+            "DATASET_1_0101",
+            "BOT_bot_abc123",
+            "MINT_PRICE_EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "WALLET_TX_11111111111111111111111111111111",
+            "WEBHOOK_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
         ]
         .iter()
         .map(|channel| Topic::of_channel(channel).unwrap())

@@ -15,6 +15,7 @@ use super::subscription::Subscription;
 use super::{Refusal, Sources};
 use crate::auth::Identity;
 use crate::event::Event;
+use crate::filter::Filter;
 use crate::hub::{self, Render, Rendered};
 
 /// What operations run with.
@@ -47,6 +48,7 @@ impl Executor {
             };
             return Ok(hub::Plan {
                 topics: need.topics,
+                filter: Filter::default(),
                 snapshot: need.snapshot,
                 renderer: Box::new(renderer),
                 invoice: need.invoice,

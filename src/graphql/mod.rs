@@ -54,7 +54,7 @@ use self::variables::InputTypes;
 use crate::accounts::Directory;
 use crate::auth::Identity;
 use crate::event::{Event, PriceUpdate};
-use crate::hub::{Envelope, Hub, Membership, NotStarted, OperationKey, Outbox, Render};
+use crate::hub::{Asker, Envelope, Hub, Membership, NotStarted, OperationKey, Outbox, Render};
 use crate::topic::{Currency, Topic};
 
 /// Answers GraphQL requests.
@@ -137,15 +137,16 @@ impl Graphql {
         envelope: &Envelope,
     ) -> Result<Membership, Refusal> {
         let question = self.question(&request).await?;
+        let asker = Asker::new(outbox, envelope);
         let key = OperationKey {
             scope: scope_of(&question.field, identity),
             question: question.fingerprint,
         };
-        if let Some(membership) = self.hub.join(&key, outbox, envelope) {
+        if let Some(membership) = self.hub.join(&key, asker) {
             return Ok(membership);
         }
         let plan = self.executor.start(&question, key.scope.runs_as()).await?;
-        Ok(self.hub.start(key, plan, outbox, envelope).await?)
+        Ok(self.hub.start(key, plan, asker).await?)
     }
 
     /// The number that stands for what a request asks: the benches measure what finding it out costs.

@@ -26,7 +26,7 @@ impl Need {
     pub(super) fn of_user(user: UserId) -> Self {
         Need {
             topics: smallvec![Topic::Rewards(user)],
-            snapshot: Box::new(move || connected(user)),
+            snapshot: Box::new(move |_| connected(user)),
             invoice: None,
             completes: false,
         }
@@ -41,7 +41,7 @@ impl Need {
         let hub = sources.hub.clone();
         Need {
             topics: smallvec![Topic::Account(id), Topic::UserPrice(currency)],
-            snapshot: Box::new(move || user_price_snapshot(&hub, currency)),
+            snapshot: Box::new(move |_| user_price_snapshot(&hub, currency)),
             invoice: None,
             completes: false,
         }
@@ -110,7 +110,7 @@ fn prices(sources: &Sources, currency: Currency) -> Need {
     let topic = Topic::Price(currency);
     Need {
         topics: smallvec![topic.clone()],
-        snapshot: Box::new(move || hub.snapshot_of(&topic)),
+        snapshot: Box::new(move |_| hub.snapshot_of(&topic)),
         invoice: None,
         completes: false,
     }
@@ -128,7 +128,7 @@ fn only(error: EventError) -> Need {
 }
 
 fn told_once(event: Arc<Event>) -> SnapshotFn {
-    Box::new(move || Snapshot {
+    Box::new(move |_| Snapshot {
         events: smallvec![event.clone()],
         up_to: 0,
     })
@@ -205,7 +205,7 @@ fn invoice(sources: &Sources, terms: InvoiceTerms) -> Need {
     let of = terms.clone();
     Need {
         topics: smallvec![Topic::Invoice(terms.payment_hash.clone())],
-        snapshot: Box::new(move || {
+        snapshot: Box::new(move |_| {
             let (state, up_to) = hub.invoice_state(&of);
             Snapshot {
                 events: smallvec![Arc::new(Event::Invoice(InvoiceUpdate::State(state)))],
@@ -224,7 +224,7 @@ fn unknown_invoice(sources: &Sources, hash: PaymentHash) -> Need {
     let error = InvoiceUpdate::Errors(vec![invoice_not_found(&hash)]);
     Need {
         topics: smallvec![Topic::Invoice(hash)],
-        snapshot: Box::new(move || {
+        snapshot: Box::new(move |_| {
             let told = hub.told_of_invoice(&of);
             let up_to = told.as_ref().map_or(0, |(_, number)| *number);
             let update =

@@ -20,6 +20,7 @@ use super::origins::Origins;
 use super::response::{GraphqlError, refused_json, result_json};
 use crate::auth::Identity;
 use crate::event::{Event, InvoiceUpdate};
+use crate::filter::Filter;
 use crate::hub::{Plan, Render, Rendered};
 
 /// Given to the resolver of a subscription field: who asks and how, and where the answer goes.
@@ -119,7 +120,7 @@ pub(super) async fn begin(
         }
         Ok(need) = need => {
             let Need { topics, snapshot, invoice, completes } = need;
-            Begun::Runs(Plan { topics, snapshot, renderer: Box::new(Renderer { results, queue, completes }), invoice })
+            Begun::Runs(Plan { topics, filter: Filter::default(), snapshot, renderer: Box::new(Renderer { results, queue, completes }), invoice })
         }
     }
 }

@@ -13,8 +13,10 @@ mod batch;
 mod bell;
 mod fan_out;
 mod invoices;
+mod listeners;
 mod operations;
 mod outbox;
+mod recent;
 mod shared;
 mod topics;
 
@@ -22,7 +24,8 @@ pub use self::invoices::InvoiceTerms;
 pub use self::outbox::{
     Envelope, Framing, Outbox, OutboxLimits, OutboxRules, Payload, Policy, Spelled, State, Words,
 };
-pub use self::shared::{OperationKey, Plan, Render, Rendered, Scope, Snapshot, SnapshotFn};
+pub use self::recent::RecentLimits;
+pub use self::shared::{Asker, OperationKey, Plan, Render, Rendered, Scope, Snapshot, SnapshotFn};
 
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, SystemTime};
@@ -41,12 +44,13 @@ use self::invoices::Timers;
 use self::operations::Operations;
 use self::shared::{Ended, Outcome, Shared};
 use self::topics::{Starting, Topics};
+use crate::auth::{BotOwners, Identity};
 use crate::bus::{Bus, Inbox, Message};
-use crate::event::{Event, InvoiceState, InvoiceUpdate, StatusType};
+use crate::event::{Event, InvoiceState, InvoiceUpdate, StatusType, WebhookId};
 use crate::metrics::{Held, Metrics, TopicLabel};
 use crate::redis_link::Unavailable;
-use crate::retained::{KeptPrice, Retained};
-use crate::topic::{PaymentHash, Topic};
+use crate::retained::{KeptPrice, Retained, RetainedConfig};
+use crate::topic::{AccountId, PaymentHash, Topic};
 
 /// `[hub]`
 #[derive(Clone, Debug, Deserialize)]
@@ -59,10 +63,33 @@ pub struct HubConfig {
     pub topics: usize,
 }
 
+/// What the hub remembers of what was told.
+#[derive(Clone, Copy, Debug)]
+pub struct Remembers {
+    /// How long a price is told as the last one.
+    pub prices_for: Duration,
+    /// Of the webhooks of one account.
+    pub webhooks: RecentLimits,
+}
+
+impl Remembers {
+    /// As much as is retained for all nodes.
+    pub fn of(config: &RetainedConfig) -> Self {
+        Remembers {
+            prices_for: config.prices_for,
+            webhooks: RecentLimits {
+                events: config.webhooks,
+                bytes: config.webhooks_bytes,
+            },
+        }
+    }
+}
+
 /// Hands events to those who may hear them.
 pub struct Hub {
     bus: Bus,
     retained: Retained,
+    bots: Arc<BotOwners>,
     config: HubConfig,
     metrics: Arc<Metrics>,
     operations: Operations,
@@ -122,15 +149,17 @@ impl Hub {
     pub fn new(
         bus: Bus,
         retained: Retained,
+        bots: Arc<BotOwners>,
         config: HubConfig,
-        prices_for: Duration,
+        remembers: Remembers,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let (local, local_inbox) = mpsc::channel(LOCAL_MESSAGES);
         Arc::new(Hub {
             bus,
             retained,
-            topics: Topics::new(prices_for, config.topics, metrics.clone()),
+            bots,
+            topics: Topics::new(remembers, config.topics, metrics.clone()),
             config,
             metrics,
             operations: Operations::default(),
@@ -197,14 +226,9 @@ impl Hub {
     /// Joins the running operation of this key; `None` if there is none.
     ///
     /// The outbox first gets the snapshot, then every live event.
-    pub fn join(
-        self: &Arc<Self>,
-        key: &OperationKey,
-        outbox: &Arc<Outbox>,
-        envelope: &Envelope,
-    ) -> Option<Membership> {
+    pub fn join(self: &Arc<Self>, key: &OperationKey, asker: Asker<'_>) -> Option<Membership> {
         let running = self.operations.get(key)?;
-        self.try_join(running, outbox, envelope, false).ok()
+        self.try_join(running, asker, false).ok()
     }
 
     /// Starts an operation and joins it; or the one that another connection has started meanwhile.
@@ -214,11 +238,11 @@ impl Hub {
         self: &Arc<Self>,
         key: OperationKey,
         plan: Plan,
-        outbox: &Arc<Outbox>,
-        envelope: &Envelope,
+        asker: Asker<'_>,
     ) -> Result<Membership, NotStarted> {
         let identity = key.scope.runs_as();
-        if !plan.topics.iter().all(|topic| identity.may_read(topic)) {
+        let mut topics = plan.topics.iter();
+        if !topics.all(|topic| self.may_read(&identity, topic)) {
             return Err(NotStarted::Forbidden);
         }
         let _starting = self.prepare(&plan.topics, plan.invoice.as_ref()).await?;
@@ -230,7 +254,7 @@ impl Hub {
             // One that has ended since is out of the map now, and ours takes its place. Ours cannot
             // end before we have joined it.
             let is_starter = Arc::ptr_eq(&running, &shared);
-            if let Ok(membership) = self.try_join(running, outbox, envelope, is_starter) {
+            if let Ok(membership) = self.try_join(running, asker, is_starter) {
                 return Ok(membership);
             }
         }
@@ -239,6 +263,11 @@ impl Hub {
     /// The last event told on a topic in a slot; `None` if there is none, or it is too old to tell.
     pub fn last(&self, topic: &Topic, slot: usize) -> Option<Arc<Event>> {
         self.topics.last(topic, slot).map(|(_, event)| event)
+    }
+
+    /// The webhooks of an account behind this one, as far as they are remembered.
+    pub fn webhooks_since(&self, owner: AccountId, after: WebhookId) -> Snapshot {
+        self.topics.since(&Topic::Webhook(owner), after)
     }
 
     /// The snapshot that a topic's retained events make.
@@ -257,6 +286,11 @@ impl Hub {
         self.retained.known_invoice(hash)?.payment_request
     }
 
+    /// Whether somebody may hear a topic now.
+    pub fn may_read(&self, identity: &Identity, topic: &Topic) -> bool {
+        identity.may_read(topic, &self.bots)
+    }
+
     /// Publishes a body on a topic.
     pub async fn publish(&self, topic: &Topic, body: Bytes) -> Result<(), crate::bus::Away> {
         self.bus.publish(topic, body).await
@@ -270,11 +304,10 @@ impl Hub {
     fn try_join(
         self: &Arc<Self>,
         shared: Arc<Shared>,
-        outbox: &Arc<Outbox>,
-        envelope: &Envelope,
+        asker: Asker<'_>,
         is_starter: bool,
     ) -> Result<Membership, Ended> {
-        let shard = match shared.join(outbox, envelope, is_starter) {
+        let shard = match shared.join(asker, is_starter) {
             Ok(shard) => shard,
             Err(ended) => {
                 self.remove(&shared);
@@ -285,8 +318,8 @@ impl Hub {
             hub: Arc::downgrade(self),
             shared,
             shard,
-            outbox: outbox.clone(),
-            subscription: envelope.subscription,
+            outbox: asker.outbox.clone(),
+            subscription: asker.envelope.subscription,
             _counted: Held::new(&self.metrics.subscriptions),
         })
     }
@@ -304,8 +337,14 @@ impl Hub {
             // Listen first, read the state afterwards: nothing falls between. While the bus is away
             // the topic is wanted, and everybody gets a snapshot when it is back.
             let _ = self.bus.watch(topic).await;
-            if let Topic::Invoice(hash) = topic {
-                self.recall_invoice(hash).await;
+            match topic {
+                Topic::Invoice(hash) => {
+                    self.recall_invoice(hash).await;
+                }
+                Topic::Webhook(owner) if !self.topics.is_recalled(topic) => {
+                    self.recall_webhooks(*owner).await;
+                }
+                _ => {}
             }
         }
         if let Some(terms) = invoice {
@@ -367,7 +406,13 @@ impl Hub {
                     self.metrics.rewards_unknown_types.inc();
                 }
             }
-            Event::Invoice(_) | Event::Account(_) => {}
+            // Mints are not watched always, and webhooks were kept before they were published.
+            Event::MintPrice(_) | Event::Webhook(_) => {}
+            Event::Invoice(_)
+            | Event::Account(_)
+            | Event::Dataset(_)
+            | Event::Bot(_)
+            | Event::Wallet(_) => {}
         }
         self.tell(batch, topic, event);
     }
@@ -385,11 +430,20 @@ impl Hub {
             Local::TellPresent => {
                 let running = self.operations.all();
                 // What listens to nothing (an error that was told once) has missed nothing. Accounts have
-                // no state; those who hear them hear prices, too.
+                // no state; those who hear them hear prices, too. Nor have chains and bots. Webhooks that
+                // were missed are told one by one.
                 let has_state = |shared: &Arc<Shared>| {
                     shared.topics.iter().any(|topic| match topic {
-                        Topic::Price(_) | Topic::UserPrice(_) | Topic::Rewards(_) => true,
-                        Topic::Account(_) | Topic::Invoice(_) => false,
+                        Topic::Price(_)
+                        | Topic::UserPrice(_)
+                        | Topic::Rewards(_)
+                        | Topic::MintPrice(_) => true,
+                        Topic::Account(_)
+                        | Topic::Invoice(_)
+                        | Topic::Dataset(_)
+                        | Topic::Bot(_)
+                        | Topic::Wallet(_)
+                        | Topic::Webhook(_) => false,
                     })
                 };
                 batch.add_stale(running.into_iter().filter(has_state));
@@ -449,18 +503,24 @@ impl Hub {
     /// What happened to a user of a reward program is kept nowhere. That it is `connected` again tells
     /// a client to ask for the present state, because events may have been missed.
     async fn after_gap(self: Arc<Self>) {
-        let heard = self.topics.heard();
-        let invoices = heard.into_iter().filter_map(|topic| match topic {
-            Topic::Invoice(hash) => Some(hash),
-            Topic::Price(_) | Topic::UserPrice(_) | Topic::Account(_) | Topic::Rewards(_) => None,
-        });
-        let invoices: Vec<_> = invoices.collect();
-        for hash in &invoices {
-            self.topics
-                .note_recalled(&Topic::Invoice(hash.clone()), false);
+        let (mut invoices, mut owners) = (Vec::new(), Vec::new());
+        for topic in self.topics.heard() {
+            match topic {
+                Topic::Invoice(ref hash) => invoices.push(hash.clone()),
+                Topic::Webhook(owner) => owners.push(owner),
+                _ => continue,
+            }
+            self.topics.note_recalled(&topic, false);
         }
         self.recall_prices(Local::Remember).await;
         let _ = self.local.send(Local::TellPresent).await;
+        let webhooks = owners
+            .into_iter()
+            .map(|owner| self.recall_webhooks_at_last(owner));
+        stream::iter(webhooks)
+            .buffer_unordered(RECALLS)
+            .collect::<()>()
+            .await;
         let asked = invoices.into_iter().map(|hash| async {
             self.recall_invoice_at_last(&hash).await;
             let _ = self.local.send(Local::TellInvoice(hash)).await;
@@ -469,6 +529,29 @@ impl Hub {
             .buffer_unordered(RECALLS)
             .collect::<()>()
             .await;
+    }
+
+    /// Knows what was kept of an account's webhooks, and tells those who listen what they have missed of
+    /// them. `false` if nobody can be asked now.
+    async fn recall_webhooks(&self, owner: AccountId) -> bool {
+        let topic = Topic::Webhook(owner);
+        let Ok(kept) = self.retained.webhooks(owner).await else {
+            return false;
+        };
+        let kept = kept
+            .iter()
+            .filter_map(|body| Event::decode(&topic, body).ok());
+        for missed in self.topics.recall_webhooks(&topic, kept.collect()) {
+            let _ = self.local.send(Local::Event(topic.clone(), missed)).await;
+        }
+        true
+    }
+
+    /// The same, as often as it takes.
+    async fn recall_webhooks_at_last(&self, owner: AccountId) {
+        while !self.recall_webhooks(owner).await {
+            tokio::time::sleep(invoices::ASK_AGAIN).await;
+        }
     }
 }
 

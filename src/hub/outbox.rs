@@ -218,10 +218,15 @@ impl Outbox {
     /// Says that a subscription has ended, behind all that pends for it.
     pub fn complete(&self, envelope: &Envelope) {
         let Envelope { words, id, .. } = envelope;
-        let mut frame = Vec::new();
-        self.framing.push(&mut frame, &words.completion(id));
         let number = envelope.subscription;
-        self.send(Origin::End { number }, &frame);
+        if words.after_completed.is_empty() {
+            // A protocol without words for it: what was told last has said so.
+            self.pending().ended.push(number);
+        } else {
+            let mut frame = Vec::new();
+            self.framing.push(&mut frame, &words.completion(id));
+            self.send(Origin::End { number }, &frame);
+        }
         // Its id is free again when the task has heard of it.
         self.ring();
     }

@@ -9,7 +9,8 @@ use super::InvoiceTerms;
 use super::fan_out::{Delivery, Dispatch, Member, Shard, Told};
 use super::outbox::{Envelope, Outbox, Payload, Policy, Spelled};
 use crate::auth::Identity;
-use crate::event::Event;
+use crate::event::{Event, WebhookId};
+use crate::filter::Filter;
 use crate::metrics::{Held, Metrics};
 use crate::topic::Topic;
 
@@ -59,8 +60,10 @@ pub struct Rendered {
 
 /// What a question turns out to need once it is understood.
 pub struct Plan {
-    /// The topics whose events are rendered.
+    /// The topics whose events are rendered,
     pub topics: SmallVec<[Topic; 2]>,
+    /// and which of them.
+    pub filter: Filter,
     /// What a new asker is told first.
     pub snapshot: SnapshotFn,
     pub renderer: Box<dyn Render>,
@@ -68,8 +71,33 @@ pub struct Plan {
     pub invoice: Option<InvoiceTerms>,
 }
 
-/// Reads the present state. It is called under the lock of its operation and must not wait.
-pub type SnapshotFn = Box<dyn Fn() -> Snapshot + Send>;
+/// Reads the present state, for an asker that has heard all up to this webhook, if it says so. It is called
+/// under the lock of its operation and must not wait.
+pub type SnapshotFn = Box<dyn Fn(Option<WebhookId>) -> Snapshot + Send>;
+
+/// Who joins an operation.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    pub outbox: &'a Arc<Outbox>,
+    pub envelope: &'a Envelope,
+    /// What it is told before anything else, now that it has joined: framed as results are. Empty for
+    /// protocols that say nothing then.
+    pub welcome: &'a str,
+    /// The last webhook that it has heard.
+    pub after: Option<WebhookId>,
+}
+
+impl<'a> Asker<'a> {
+    /// One that has heard nothing yet, and is told nothing but what it asked for.
+    pub fn new(outbox: &'a Arc<Outbox>, envelope: &'a Envelope) -> Self {
+        Asker {
+            outbox,
+            envelope,
+            welcome: "",
+            after: None,
+        }
+    }
+}
 
 /// The present state, as the events that a listener would have heard.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +116,7 @@ pub struct Snapshot {
 pub(super) struct Shared {
     pub(super) key: OperationKey,
     pub(super) topics: SmallVec<[Topic; 2]>,
+    pub(super) filter: Filter,
     /// Whose expiry it is told.
     pub(super) invoice: Option<Box<InvoiceTerms>>,
     /// Where it stands among the operations on each of its topics: for [`super::topics`] alone.
@@ -129,6 +158,7 @@ impl Shared {
             key,
             places: plan.topics.iter().map(|_| AtomicUsize::new(0)).collect(),
             topics: plan.topics,
+            filter: plan.filter,
             invoice: plan.invoice.map(Box::new),
             running: Mutex::new(Running {
                 renderer: plan.renderer,
@@ -150,16 +180,24 @@ impl Shared {
     /// is in, or `None` if nothing follows.
     pub(super) fn join(
         &self,
-        outbox: &Arc<Outbox>,
-        envelope: &Envelope,
+        asker: Asker<'_>,
         is_starter: bool,
     ) -> Result<Option<Arc<Shard>>, Ended> {
+        let Asker {
+            outbox,
+            envelope,
+            welcome,
+            after,
+        } = asker;
         let mut running = self.running();
         if running.ended {
             return Err(Ended);
         }
         running.is_new &= !is_starter;
-        let snapshot = (running.snapshot)();
+        if !welcome.is_empty() {
+            outbox.tell(&[welcome.as_bytes()]);
+        }
+        let snapshot = (running.snapshot)(after);
         let up_to = snapshot.up_to;
         let (payloads, last) = running.render_snapshot(snapshot, self);
         if !payloads.is_empty() {
@@ -217,7 +255,7 @@ impl Shared {
             let rendered = running.render(event, &self.metrics);
             told.push(Told {
                 payload: Payload::of(rendered.payload, event),
-                retained: event.slot().map(|_| *number),
+                retained: event.is_kept().then_some(*number),
             });
             last = rendered.last;
             if last {
@@ -236,7 +274,7 @@ impl Shared {
                 ended: true,
             };
         }
-        let snapshot = (running.snapshot)();
+        let snapshot = (running.snapshot)(None);
         let up_to = snapshot.up_to;
         let (payloads, last) = running.render_snapshot(snapshot, self);
         let told = payloads.into_iter().map(|payload| Told {

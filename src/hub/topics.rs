@@ -1,14 +1,16 @@
 //! The topics that somebody listens to, or did a moment ago: who listens, and what was last told.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Remembers;
+use super::listeners::Listeners;
+use super::recent::Recent;
 use super::shared::{Shared, Snapshot};
-use crate::event::{Event, InvoiceUpdate};
+use crate::event::{Event, InvoiceUpdate, WebhookId};
 use crate::metrics::{Held, Metrics};
 use crate::topic::Topic;
 
@@ -16,17 +18,18 @@ use crate::topic::Topic;
 pub(super) struct Topics {
     by_topic: Mutex<HashMap<Topic, Listened>>,
     metrics: Arc<Metrics>,
-    /// How long a price is told as the last one.
-    prices_for: Duration,
+    remembers: Remembers,
     /// Topics that may be known at a time.
     limit: usize,
 }
 
 /// One topic.
 struct Listened {
-    operations: Vec<Arc<Shared>>,
+    listeners: Listeners,
     /// The last state told, by [`Event::slot`].
     told: [Option<Box<Told>>; 2],
+    /// Of webhooks alone.
+    recent: Option<Box<Recent>>,
     /// Whether the store has said what it knows, since the bus was last away.
     is_recalled: bool,
     /// Watched whether anybody listens or not.
@@ -53,11 +56,11 @@ pub(super) struct Starting<'a> {
 }
 
 impl Topics {
-    pub(super) fn new(prices_for: Duration, limit: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(remembers: Remembers, limit: usize, metrics: Arc<Metrics>) -> Self {
         Topics {
             by_topic: Mutex::default(),
             metrics,
-            prices_for,
+            remembers,
             limit,
         }
     }
@@ -84,11 +87,10 @@ impl Topics {
     /// An operation listens to its topics from now on.
     pub(super) fn listen(&self, shared: &Arc<Shared>) {
         self.locked(|topics| {
-            for (topic, place) in shared.topics.iter().zip(&shared.places) {
+            for topic in &shared.topics {
                 let listened = self.entry(topics, topic);
                 listened.idle_since = None;
-                place.store(listened.operations.len(), Ordering::Relaxed);
-                listened.operations.push(shared.clone());
+                listened.listeners.add(topic, shared);
             }
         });
     }
@@ -98,14 +100,15 @@ impl Topics {
         self.locked(|topics| {
             for topic in &shared.topics {
                 if let Some(listened) = topics.get_mut(topic) {
-                    listened.remove(topic, shared);
+                    listened.listeners.remove(topic, shared);
                     listened.note_idle();
                 }
             }
         });
     }
 
-    /// Remembers an event that is a state, and gives those who listen to its topic.
+    /// Remembers an event that is a state, and gives those who are to hear it. A webhook that was told
+    /// before is not to be heard again.
     pub(super) fn tell(&self, topic: &Topic, number: u64, event: &Arc<Event>) -> Vec<Arc<Shared>> {
         self.locked(|topics| {
             let Some(listened) = topics.get_mut(topic) else {
@@ -114,7 +117,13 @@ impl Topics {
             if let Some(slot) = event.slot() {
                 listened.told[slot] = Some(Box::new(Told::new(number, event.clone())));
             }
-            listened.operations.clone()
+            if let Event::Webhook(_) = **event {
+                let recent = listened.recent.get_or_insert_default();
+                if !recent.remember(number, event, self.remembers.webhooks) {
+                    return Vec::new();
+                }
+            }
+            listened.listeners.of(event)
         })
     }
 
@@ -133,7 +142,7 @@ impl Topics {
             {
                 return false;
             }
-            if !listened.operations.is_empty() {
+            if !listened.listeners.is_empty() {
                 return true;
             }
             // Nobody has been told. Numbered 0, or as what it replaces: live events are newer.
@@ -143,6 +152,35 @@ impl Topics {
             let event = Arc::new(event.clone());
             *told = Some(Box::new(Told { number, at, event }));
             false
+        })
+    }
+
+    /// Remembers webhooks that were kept elsewhere. Those that are news to somebody who listens are given
+    /// back, to be told.
+    pub(super) fn recall_webhooks(&self, topic: &Topic, kept: Vec<Event>) -> Vec<Event> {
+        self.locked(|topics| {
+            let Some(listened) = topics.get_mut(topic) else {
+                return Vec::new();
+            };
+            listened.is_recalled = true;
+            if !listened.listeners.is_empty() {
+                return kept;
+            }
+            let recent = listened.recent.get_or_insert_default();
+            for event in kept {
+                recent.remember(0, &Arc::new(event), self.remembers.webhooks);
+            }
+            Vec::new()
+        })
+    }
+
+    /// The webhooks of a topic behind this one, as far as they are remembered.
+    pub(super) fn since(&self, topic: &Topic, after: WebhookId) -> Snapshot {
+        self.locked(|topics| {
+            let recent = topics
+                .get(topic)
+                .and_then(|listened| listened.recent.as_ref());
+            recent.map_or_else(Snapshot::default, |recent| recent.since(after))
         })
     }
 
@@ -169,7 +207,7 @@ impl Topics {
         self.locked(|topics| {
             topics
                 .get(topic)
-                .map_or_else(Vec::new, |listened| listened.operations.clone())
+                .map_or_else(Vec::new, |listened| listened.listeners.all())
         })
     }
 
@@ -203,7 +241,7 @@ impl Topics {
         self.locked(|topics| {
             let heard = topics
                 .iter()
-                .filter(|(_, listened)| !listened.operations.is_empty());
+                .filter(|(_, listened)| !listened.listeners.is_empty());
             heard.map(|(topic, _)| topic.clone()).collect()
         })
     }
@@ -224,8 +262,16 @@ impl Topics {
 
     fn is_fresh(&self, topic: &Topic, told: &Told) -> bool {
         match topic {
-            Topic::Price(_) | Topic::UserPrice(_) => told.at.elapsed() < self.prices_for,
-            Topic::Account(_) | Topic::Invoice(_) | Topic::Rewards(_) => true,
+            Topic::Price(_) | Topic::UserPrice(_) | Topic::MintPrice(_) => {
+                told.at.elapsed() < self.remembers.prices_for
+            }
+            Topic::Account(_)
+            | Topic::Invoice(_)
+            | Topic::Rewards(_)
+            | Topic::Dataset(_)
+            | Topic::Bot(_)
+            | Topic::Wallet(_)
+            | Topic::Webhook(_) => true,
         }
     }
 
@@ -235,8 +281,9 @@ impl Topics {
         topic: &Topic,
     ) -> &'a mut Listened {
         topics.entry(topic.clone()).or_insert_with(|| Listened {
-            operations: Vec::new(),
+            listeners: Listeners::default(),
             told: [None, None],
+            recent: None,
             is_recalled: false,
             is_pinned: false,
             starting: 0,
@@ -252,30 +299,8 @@ impl Topics {
 }
 
 impl Listened {
-    /// Takes an operation out of the list, wherever in it: the last one takes its place. One that is
-    /// not in it any more is no error.
-    fn remove(&mut self, topic: &Topic, shared: &Arc<Shared>) {
-        let Some(place) = shared.place(topic) else {
-            return;
-        };
-        let at = place.load(Ordering::Relaxed);
-        let is_there = |other: &Arc<Shared>| Arc::ptr_eq(other, shared);
-        if !self.operations.get(at).is_some_and(is_there) {
-            return;
-        }
-        self.operations.swap_remove(at);
-        if let Some(moved) = self.operations.get(at)
-            && let Some(place) = moved.place(topic)
-        {
-            place.store(at, Ordering::Relaxed);
-        }
-        if self.operations.is_empty() {
-            self.operations = Vec::new();
-        }
-    }
-
     fn note_idle(&mut self) {
-        if self.operations.is_empty() {
+        if self.listeners.is_empty() {
             self.idle_since.get_or_insert_with(Instant::now);
         }
     }

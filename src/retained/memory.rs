@@ -97,6 +97,9 @@ mod tests {
             invoices: 100,
             invoices_for: Duration::from_secs(60),
             prices_for: Duration::from_secs(60),
+            webhooks: 100,
+            webhooks_bytes: 1 << 20,
+            webhooks_for: Duration::from_secs(3600),
         })
     }
 

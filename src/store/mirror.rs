@@ -9,29 +9,32 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Store, StoreError, Version};
-use crate::accounts::Directory;
-use crate::auth::KeyRing;
+use crate::accounts::{Directory, Plans};
+use crate::auth::{BotOwners, KeyRing};
+
+/// What is mirrored.
+#[derive(Clone, Default)]
+pub struct Mirrored {
+    pub ring: Arc<KeyRing>,
+    pub directory: Arc<Directory>,
+    pub bots: Arc<BotOwners>,
+    pub plans: Arc<Plans>,
+}
 
 /// How often the store is asked whether anything changed. What is revoked must be known everywhere
 /// within a second.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Keeps the ring and the directory like the store, and ends the leases of keys that expire, until
+/// Keeps all of these like the store, and ends the leases of keys that expire, until
 /// it is cancelled. While the store is away they stay as they were.
-pub async fn refresh(
-    store: Store,
-    ring: Arc<KeyRing>,
-    directory: Arc<Directory>,
-    cancel: CancellationToken,
-) {
+pub async fn refresh(store: Store, mirrored: Mirrored, cancel: CancellationToken) {
+    let ring = mirrored.ring.clone();
     let mut mirror = Mirror {
         store,
-        ring,
-        directory,
-        mirrored: None,
+        mirrored,
+        version: None,
         away: false,
     };
-    let ring = mirror.ring.clone();
     // What needs no store waits for none: its answer may take a while.
     let expire = async {
         let mut tick = ticks();
@@ -62,11 +65,10 @@ fn ticks() -> Interval {
 
 struct Mirror {
     store: Store,
-    ring: Arc<KeyRing>,
-    directory: Arc<Directory>,
-    /// What is mirrored; `None` until the first load, and after the store was away: it may come
+    mirrored: Mirrored,
+    /// Of what is mirrored; `None` until the first load, and after the store was away: it may come
     /// back as another one that happens to have the same number.
-    mirrored: Option<Version>,
+    version: Option<Version>,
     away: bool,
 }
 
@@ -79,7 +81,7 @@ impl Mirror {
             }
             Ok(()) => {}
             Err(error) => {
-                self.mirrored = None;
+                self.version = None;
                 if !self.away {
                     self.away = true;
                     let error: &dyn std::error::Error = &error;
@@ -95,13 +97,22 @@ impl Mirror {
     async fn load(&mut self) -> Result<(), StoreError> {
         // The version first: what is written while we read is read again.
         let version = self.store.version().await?;
-        if self.mirrored == Some(version) {
+        if self.version == Some(version) {
             return Ok(());
         }
+        let Mirrored {
+            ring,
+            directory,
+            bots,
+            plans,
+        } = &self.mirrored;
         let keys = self.store.keys().await?;
-        self.ring.replace(keys, Timestamp::now());
-        self.directory.replace(self.store.accounts().await?);
-        self.mirrored = Some(version);
+        ring.replace(keys, Timestamp::now());
+        directory.replace(self.store.accounts().await?);
+        let known = self.store.bots().await?.into_iter();
+        bots.replace(known.map(|bot| (bot.id, bot.account)));
+        plans.replace(self.store.plans().await?);
+        self.version = Some(version);
         Ok(())
     }
 }
@@ -133,9 +144,10 @@ mod tests {
                 directory: directory.path().to_owned(),
             };
             let cancel = CancellationToken::new();
-            let (ring, accounts) = (Arc::<KeyRing>::default(), Arc::default());
+            let mirrored = Mirrored::default();
+            let ring = mirrored.ring.clone();
             let ours = Store::open(&config).unwrap();
-            tokio::spawn(refresh(ours, ring.clone(), accounts, cancel.clone()));
+            tokio::spawn(refresh(ours, mirrored, cancel.clone()));
             let auth = AuthConfig {
                 key_prefix: KeyPrefix::parse("blink").unwrap(),
                 on_bad_credentials: OnBadCredentials::Anonymous,

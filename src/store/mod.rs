@@ -9,7 +9,7 @@ mod record;
 mod redis;
 mod sqlite;
 
-pub use self::mirror::refresh;
+pub use self::mirror::{Mirrored, refresh};
 
 use std::path::PathBuf;
 
@@ -19,9 +19,10 @@ use uuid::Uuid;
 
 use self::redis::RedisStore;
 use self::sqlite::SqliteStore;
-use crate::accounts::Account;
-use crate::auth::KeyRecord;
+use crate::accounts::{Account, AccountPlans};
+use crate::auth::{BotRecord, KeyRecord};
 use crate::redis_link::{RedisLink, Unavailable};
+use crate::topic::{AccountId, BotId};
 
 /// `[store]`
 #[derive(Clone, Debug, Deserialize)]
@@ -86,22 +87,14 @@ impl Store {
 
     /// All keys, the oldest first; those too that are not good any more.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        let records = match self {
-            Store::Sqlite(store) => store.records(Kind::Keys).await?,
-            Store::Redis(store) => store.records(Kind::Keys).await?,
-        };
-        let mut keys = readable(records, record::read_key);
+        let mut keys = readable(self.records(Kind::Keys).await?, record::read_key);
         keys.sort_by_key(|key| (key.created_at, key.id));
         Ok(keys)
     }
 
     /// All accounts, by id.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
-        let records = match self {
-            Store::Sqlite(store) => store.records(Kind::Accounts).await?,
-            Store::Redis(store) => store.records(Kind::Accounts).await?,
-        };
-        let mut accounts = readable(records, |json| {
+        let mut accounts = readable(self.records(Kind::Accounts).await?, |json| {
             crate::accounts::read_one(json).map_err(|error| error.to_string())
         });
         accounts.sort_by_key(|account| account.id);
@@ -141,6 +134,61 @@ impl Store {
         self.put(Kind::Accounts, records.collect()).await
     }
 
+    /// All bots, by id.
+    pub async fn bots(&self) -> Result<Vec<BotRecord>, StoreError> {
+        let mut bots = readable(self.records(Kind::Bots).await?, record::read_bot);
+        bots.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(bots)
+    }
+
+    /// Keeps a bot, in the place of one with the same id.
+    pub async fn put_bot(&self, bot: &BotRecord) -> Result<(), StoreError> {
+        let record = (bot.id.to_string(), record::write_bot(bot));
+        self.put(Kind::Bots, vec![record]).await
+    }
+
+    /// Forgets a bot. `false` if there was none.
+    pub async fn remove_bot(&self, id: &BotId) -> Result<bool, StoreError> {
+        self.remove(Kind::Bots, id.as_str()).await
+    }
+
+    /// The plans of all accounts that have some.
+    pub async fn plans(&self) -> Result<Vec<(AccountId, AccountPlans)>, StoreError> {
+        let records = self.records(Kind::Plans).await?;
+        let ids: Vec<_> = records.iter().map(|(id, _)| AccountId::parse(id)).collect();
+        let plans = records.into_iter().zip(ids).filter_map(|(record, id)| {
+            let read = |json: &str| serde_json::from_str(json).map_err(|error| error.to_string());
+            let plans = readable(vec![record], read).pop()?;
+            Some((id?, plans))
+        });
+        Ok(plans.collect())
+    }
+
+    /// Keeps the plans of an account, in the place of those that it had.
+    pub async fn put_plans(
+        &self,
+        account: AccountId,
+        plans: &AccountPlans,
+    ) -> Result<(), StoreError> {
+        let json = serde_json::to_string(plans).expect("plans are JSON");
+        self.put(Kind::Plans, vec![(account.to_string(), json)])
+            .await
+    }
+
+    async fn records(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.records(kind).await,
+            Store::Redis(store) => store.records(kind).await,
+        }
+    }
+
+    async fn remove(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.remove(kind, id.to_owned()).await,
+            Store::Redis(store) => store.remove(kind, id).await,
+        }
+    }
+
     async fn put(&self, kind: Kind, records: Vec<(String, String)>) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(store) => store.put(kind, records).await,
@@ -154,6 +202,8 @@ impl Store {
 enum Kind {
     Keys,
     Accounts,
+    Bots,
+    Plans,
 }
 
 impl Kind {
@@ -162,6 +212,8 @@ impl Kind {
         match self {
             Kind::Keys => "keys",
             Kind::Accounts => "accounts",
+            Kind::Bots => "bots",
+            Kind::Plans => "plans",
         }
     }
 }
@@ -247,6 +299,26 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(same.accounts().await.unwrap(), [moved]);
+
+        let bot = BotRecord {
+            id: BotId::parse("bot_abc123").unwrap(),
+            account: key.account,
+            created_at: now,
+        };
+        store.put_bot(&bot).await.unwrap();
+        assert_eq!(same.bots().await.unwrap(), std::slice::from_ref(&bot));
+        let before = same.version().await.unwrap();
+        assert!(store.remove_bot(&bot.id).await.unwrap());
+        assert_ne!(same.version().await.unwrap(), before, "a bot was removed");
+        assert!(!store.remove_bot(&bot.id).await.unwrap());
+        assert_eq!(same.bots().await.unwrap(), []);
+
+        let plans = AccountPlans {
+            blockdb: Some("growth".to_owned()),
+            ..AccountPlans::default()
+        };
+        store.put_plans(key.account, &plans).await.unwrap();
+        assert_eq!(same.plans().await.unwrap(), [(key.account, plans)]);
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
-//! A key as the store keeps it.
+//! Keys and bots as the store keeps them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::auth::{KeyDigest, KeyRecord, Scope};
-use crate::topic::{AccountId, UserId};
+use crate::auth::{BotRecord, KeyDigest, KeyRecord, Scope};
+use crate::topic::{AccountId, BotId, UserId};
 
 #[derive(Deserialize, Serialize)]
 struct Form {
@@ -59,5 +59,30 @@ pub(super) fn read_key(json: &str) -> Result<KeyRecord, String> {
         created_at: form.created_at,
         expires_at: form.expires_at,
         revoked_at: form.revoked_at,
+    })
+}
+
+#[derive(Deserialize, Serialize)]
+struct BotForm {
+    id: String,
+    account: String,
+    created_at: Timestamp,
+}
+
+pub(super) fn write_bot(bot: &BotRecord) -> String {
+    let form = BotForm {
+        id: bot.id.to_string(),
+        account: bot.account.to_string(),
+        created_at: bot.created_at,
+    };
+    serde_json::to_string(&form).expect("a bot is JSON")
+}
+
+pub(super) fn read_bot(json: &str) -> Result<BotRecord, String> {
+    let form: BotForm = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    Ok(BotRecord {
+        id: BotId::parse(&form.id).ok_or("id: not one of a bot")?,
+        account: AccountId::parse(&form.account).ok_or("account: not a UUID")?,
+        created_at: form.created_at,
     })
 }

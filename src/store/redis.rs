@@ -1,6 +1,6 @@
 //! The store of many machines: the Redis that is their bus, too.
 //!
-//! Hashes `tidings:keys` and `tidings:accounts`, from id to JSON, and the number `tidings:version`,
+//! Hashes `tidings:keys`, `tidings:accounts` and so on, from id to JSON, and the number `tidings:version`,
 //! which every write counts up.
 
 use std::collections::HashMap;
@@ -60,6 +60,20 @@ impl RedisStore {
             let () = self.0.run_all(&put).await?;
         }
         Ok(())
+    }
+}
+
+impl RedisStore {
+    pub(super) async fn remove(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        let mut remove = redis::pipe();
+        remove
+            .atomic()
+            .hdel(hash(kind), id)
+            .cmd("INCR")
+            .arg(VERSION)
+            .ignore();
+        let (removed,): (usize,) = self.0.run_all(&remove).await?;
+        Ok(removed > 0)
     }
 }
 

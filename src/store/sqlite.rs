@@ -19,15 +19,23 @@ struct Database {
     writes: i64,
 }
 
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// How long to wait for others who have the file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const TABLES: &str = "
+/// What each format has that the one before it had not.
+const TABLES: [&str; FORMAT as usize] = [
+    "
     CREATE TABLE keys (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
     CREATE TABLE accounts (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-";
+    ",
+    "
+    CREATE TABLE webhooks (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE bots (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE plans (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    ",
+];
 
 impl SqliteStore {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
@@ -48,13 +56,17 @@ impl SqliteStore {
         // Writers do not disturb readers: `tidings keys create` does not stop a server.
         write_ahead(&connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            0 => {
-                transaction.execute_batch(TABLES)?;
-                transaction.pragma_update(None, "user_version", FORMAT)?;
-            }
-            FORMAT => {}
-            _ => return Err(StoreError::Newer),
+        let present: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let newer = usize::try_from(present)
+            .ok()
+            .and_then(|present| TABLES.get(present..));
+        let newer = newer.ok_or(StoreError::Newer)?;
+        for tables in newer {
+            transaction.execute_batch(tables)?;
+        }
+        if !newer.is_empty() {
+            transaction.pragma_update(None, "user_version", FORMAT)?;
         }
         transaction.commit()?;
         let database = Database {
@@ -100,6 +112,16 @@ impl SqliteStore {
             transaction.commit()?;
             database.writes += 1;
             Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn remove(&self, kind: Kind, id: String) -> Result<bool, StoreError> {
+        self.blocking(move |database| {
+            let delete = format!("DELETE FROM {} WHERE id = ?1", kind.name());
+            let removed = database.connection.execute(&delete, (id,))?;
+            database.writes += 1;
+            Ok(removed > 0)
         })
         .await
     }
@@ -161,6 +183,24 @@ mod tests {
             .unwrap();
         let refused = SqliteStore::open(directory.path()).err();
         assert!(matches!(refused, Some(StoreError::Newer)));
+    }
+
+    #[test]
+    fn a_file_of_an_older_tidings_gets_what_it_has_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("tidings.db")).unwrap();
+        connection.execute_batch(TABLES[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        drop(SqliteStore::open(directory.path()).unwrap());
+        let store = SqliteStore::open(directory.path()).unwrap();
+        let database = store.0.lock().unwrap();
+        let bots = "SELECT count(*) FROM bots";
+        let count: i64 = database
+            .connection
+            .query_row(bots, (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(count, 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tidings::auth::{Authenticator, KeyRing, Tokens};
 use tidings::bus::{Bus, MemoryBus};
 use tidings::config::Settings;
 use tidings::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
-use tidings::hub::Hub;
+use tidings::hub::{Hub, Remembers};
 use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
@@ -446,12 +446,12 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
     let metrics = Arc::<Metrics>::default();
     let (bus, inbox) = MemoryBus::new();
     let retained = Retained::Memory(MemoryRetained::new(&settings.retained));
-    let prices_for = settings.retained.prices_for;
     let hub = Hub::new(
         Bus::Memory(bus),
         retained,
+        Arc::default(),
         settings.hub.clone(),
-        prices_for,
+        Remembers::of(&settings.retained),
         metrics.clone(),
     );
     tokio::spawn(hub.clone().run(inbox, CancellationToken::new()));

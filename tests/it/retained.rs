@@ -306,6 +306,9 @@ async fn after_a_gap_the_younger_price_counts() {
 async fn a_price_is_not_served_longer_than_it_may() {
     let config = RetainedConfig {
         prices_for: Duration::from_millis(300),
+        webhooks: 100,
+        webhooks_bytes: 1 << 20,
+        webhooks_for: Duration::from_secs(3600),
         ..month()
     };
     let server = RedisServer::start().await;

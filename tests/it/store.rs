@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidings::accounts::Directory;
 use tidings::auth::{
-    ApiKey, AuthConfig, AuthError, Authenticator, Away, Credentials, KeyPrefix, KeyRecord, KeyRing,
+    ApiKey, AuthConfig, AuthError, Authenticator, Away, Credentials, KeyPrefix, KeyRecord,
     OnBadCredentials, Scope, Tokens,
 };
-use tidings::store::{Store, refresh};
+use tidings::store::{Mirrored, Store, refresh};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -41,11 +40,12 @@ async fn all_servers_of_one_redis_share_keys_and_accounts() {
 #[tokio::test]
 async fn who_has_a_key_gets_in_while_redis_is_away_but_not_before_it_was_there() {
     let mut redis = RedisServer::absent(&[]);
-    let (ring, directory) = (Arc::<KeyRing>::default(), Arc::<Directory>::default());
+    let mirrored = Mirrored::default();
+    let ring = mirrored.ring.clone();
     let store = Store::redis(redis.link());
     let cancel = CancellationToken::new();
     let _refresher = cancel.clone().drop_guard();
-    tokio::spawn(refresh(store.clone(), ring.clone(), directory, cancel));
+    tokio::spawn(refresh(store.clone(), mirrored, cancel));
     let key = ApiKey::generate().unwrap();
     let prefix = KeyPrefix::parse("blink").unwrap();
     let credentials = || Credentials {

@@ -62,7 +62,7 @@ impl MyUpdatesPayload {
         let update = match event {
             Event::Account(update) => UserUpdate::of_account(update),
             Event::UserPrice(update) => UserUpdate::of_price(update),
-            Event::Price(_) | Event::Invoice(_) | Event::Rewards(_) => return None,
+            _ => return None,
         };
         let me = (!matches!(update, UserUpdate::Price(_))).then_some(me);
         Some(MyUpdatesPayload { me, update })

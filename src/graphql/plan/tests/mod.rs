@@ -21,7 +21,7 @@ use crate::event::WalletCurrency;
 use crate::graphql::question::Question;
 use crate::graphql::subscription::scope_of;
 use crate::graphql::{Graphql, PersistedDocuments, Request, RequestLimits, Source, Sources, sdl};
-use crate::hub::{Hub, HubConfig};
+use crate::hub::{Hub, HubConfig, Remembers};
 use crate::retained::{MemoryRetained, Retained, RetainedConfig};
 use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
 
@@ -38,18 +38,29 @@ impl Stage {
         let runtime = { runtime }.enable_all().build().unwrap();
         let (bus, inbox) = MemoryBus::new();
         let month = Duration::from_secs(30 * 86_400);
-        let retained = MemoryRetained::new(&RetainedConfig {
+        let retained_config = RetainedConfig {
             invoices: 100,
             invoices_for: month,
             prices_for: month,
-        });
+            webhooks: 100,
+            webhooks_bytes: 1 << 20,
+            webhooks_for: Duration::from_secs(3600),
+        };
+        let retained = MemoryRetained::new(&retained_config);
         let config = HubConfig {
             linger: month,
             topics: usize::MAX,
         };
         let bus = Bus::Memory(bus);
         let retained = Retained::Memory(retained);
-        let hub = Hub::new(bus, retained, config, month, Arc::default());
+        let hub = Hub::new(
+            bus,
+            retained,
+            Arc::default(),
+            config,
+            Remembers::of(&retained_config),
+            Arc::default(),
+        );
         let stopped = CancellationToken::new();
         runtime.spawn(hub.clone().run(inbox, stopped.clone()));
         runtime.block_on(async {
@@ -139,7 +150,7 @@ impl Stage {
         prop_assert_eq!(planned.topics, general.topics, "{}", asked);
         prop_assert_eq!(planned.invoice.is_some(), general.invoice.is_some());
         if root != "StatusUpdate" {
-            let [planned, general] = [planned.snapshot, general.snapshot].map(|read| read());
+            let [planned, general] = [planned.snapshot, general.snapshot].map(|read| read(None));
             prop_assert_eq!(planned.events, general.events, "{}", asked);
         }
         let reading = Reading {

@@ -4,9 +4,15 @@
 //! ([`Topic::of_channel`]); nothing else in the program spells a channel. The channels of Blink are
 //! spelled as Blink's back end publishes them.
 
+mod dataset;
+mod names;
+mod solana;
+
+pub use self::dataset::{ChainId, Dataset, DatasetId};
+pub use self::names::{AccountId, Currency, PaymentHash, UserId};
+pub use self::solana::{BotId, SolanaAddress};
+
 use std::fmt;
-use std::num::NonZeroI32;
-use std::sync::Arc;
 
 /// The typed name of one stream of events.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +28,16 @@ pub enum Topic {
     Invoice(PaymentHash),
     /// What happens to one user of a reward program; its own. `REWARDS_STATUS_<userId>`
     Rewards(UserId),
+    /// A dataset of an EVM chain; public. `DATASET_<chain>_<dataset>`
+    Dataset(Dataset),
+    /// What a trading bot does; its owner's. `BOT_<botId>`
+    Bot(BotId),
+    /// What a token of Solana costs; public. `MINT_PRICE_<mint>`
+    MintPrice(SolanaAddress),
+    /// The transactions of a wallet of Solana; public. `WALLET_TX_<wallet>`
+    Wallet(SolanaAddress),
+    /// The webhooks of one account; its own. `WEBHOOK_<account>`
+    Webhook(AccountId),
 }
 
 const PRICE: &str = "PRICE_UPDATE_";
@@ -29,6 +45,11 @@ const USER_PRICE: &str = "USER_PRICE_UPDATE_";
 const ACCOUNT: &str = "ACCOUNT_UPDATE_";
 const INVOICE: &str = "LN_PAYMENT_STATUS_";
 const REWARDS: &str = "REWARDS_STATUS_";
+const DATASET: &str = "DATASET_";
+const BOT: &str = "BOT_";
+const MINT_PRICE: &str = "MINT_PRICE_";
+const WALLET: &str = "WALLET_TX_";
+const WEBHOOK: &str = "WEBHOOK_";
 
 impl Topic {
     /// The pattern of all invoice channels, for buses that can watch a pattern.
@@ -37,7 +58,8 @@ impl Topic {
     /// All channels that have a topic, for people.
     pub const CHANNELS: &'static str = "PRICE_UPDATE_<currency>, USER_PRICE_UPDATE_<currency>, \
                                         ACCOUNT_UPDATE_<account id>, LN_PAYMENT_STATUS_<payment hash>, \
-                                        REWARDS_STATUS_<user id>";
+                                        REWARDS_STATUS_<user id>, DATASET_<chain>_<dataset>, BOT_<bot id>, \
+                                        MINT_PRICE_<mint>, WALLET_TX_<wallet>, WEBHOOK_<account id>";
 
     /// The topic that is told on this channel; `None` for a stranger's channel.
     pub fn of_channel(channel: &str) -> Option<Self> {
@@ -51,6 +73,16 @@ impl Topic {
             PaymentHash::of_canonical(hash).map(Topic::Invoice)
         } else if let Some(id) = channel.strip_prefix(REWARDS) {
             UserId::of_canonical(id).map(Topic::Rewards)
+        } else if let Some(name) = channel.strip_prefix(DATASET) {
+            Dataset::of_canonical(name).map(Topic::Dataset)
+        } else if let Some(id) = channel.strip_prefix(BOT) {
+            BotId::parse(id).map(Topic::Bot)
+        } else if let Some(mint) = channel.strip_prefix(MINT_PRICE) {
+            SolanaAddress::parse(mint).map(Topic::MintPrice)
+        } else if let Some(wallet) = channel.strip_prefix(WALLET) {
+            SolanaAddress::parse(wallet).map(Topic::Wallet)
+        } else if let Some(id) = channel.strip_prefix(WEBHOOK) {
+            AccountId::of_canonical(id).map(Topic::Webhook)
         } else {
             None
         }
@@ -64,6 +96,11 @@ impl Topic {
             Topic::Account(id) => format!("{ACCOUNT}{id}"),
             Topic::Invoice(hash) => format!("{INVOICE}{hash}"),
             Topic::Rewards(id) => format!("{REWARDS}{id}"),
+            Topic::Dataset(dataset) => format!("{DATASET}{dataset}"),
+            Topic::Bot(id) => format!("{BOT}{id}"),
+            Topic::MintPrice(mint) => format!("{MINT_PRICE}{mint}"),
+            Topic::Wallet(wallet) => format!("{WALLET}{wallet}"),
+            Topic::Webhook(id) => format!("{WEBHOOK}{id}"),
         }
     }
 
@@ -75,6 +112,11 @@ impl Topic {
             Topic::Account(_) => "account",
             Topic::Invoice(_) => "invoice",
             Topic::Rewards(_) => "rewards",
+            Topic::Dataset(_) => "dataset",
+            Topic::Bot(_) => "bot",
+            Topic::MintPrice(_) => "mint_price",
+            Topic::Wallet(_) => "wallet",
+            Topic::Webhook(_) => "webhook",
         }
     }
 }
@@ -82,155 +124,6 @@ impl Topic {
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.channel())
-    }
-}
-
-/// The code of a currency: three or four upper-case letters or digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Currency([u8; 4]);
-
-impl Currency {
-    /// The US dollar, the currency of Blink's `price` and the default of `realtimePrice`.
-    pub const USD: Currency = Currency(*b"USD\0");
-
-    /// Reads a code as people write it: letters of either case.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::of_code(&text.to_ascii_uppercase())
-    }
-
-    /// Reads a code as channels spell it: upper case only.
-    fn of_code(code: &str) -> Option<Self> {
-        let bytes = code.as_bytes();
-        let well_formed = (3..=4).contains(&bytes.len())
-            && bytes
-                .iter()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        let mut padded = [0; 4];
-        padded[..bytes.len().min(4)].copy_from_slice(&bytes[..bytes.len().min(4)]);
-        well_formed.then_some(Currency(padded))
-    }
-
-    /// The code, in upper case.
-    pub fn code(&self) -> &str {
-        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(4);
-        std::str::from_utf8(&self.0[..end]).expect("a currency code is ASCII")
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl fmt::Debug for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-/// The id of a Blink account: a UUID, printed in lower case with hyphens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(uuid::Uuid);
-
-impl AccountId {
-    /// Reads a hyphenated UUID in either case.
-    pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 36)
-            .then(|| uuid::Uuid::try_parse(text).ok().map(AccountId))
-            .flatten()
-    }
-
-    /// Reads the one spelling that [`fmt::Display`] prints.
-    fn of_canonical(text: &str) -> Option<Self> {
-        let lower = text.bytes().all(|byte| !byte.is_ascii_uppercase());
-        if lower { Self::parse(text) } else { None }
-    }
-}
-
-impl From<uuid::Uuid> for AccountId {
-    fn from(id: uuid::Uuid) -> Self {
-        AccountId(id)
-    }
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-/// The id of a user of a reward program: above 0 and below 2147483647, as its events have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(NonZeroI32);
-
-impl UserId {
-    /// The id with this number, if it is in range.
-    pub fn of_number(number: i64) -> Option<Self> {
-        let id = NonZeroI32::new(i32::try_from(number).ok()?)?;
-        (id.is_positive() && id < NonZeroI32::MAX).then_some(UserId(id))
-    }
-
-    /// Reads decimal digits, without a sign.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        if digits {
-            UserId::of_number(text.parse().ok()?)
-        } else {
-            None
-        }
-    }
-
-    /// Reads the one spelling that [`fmt::Display`] prints: no zeros in front.
-    fn of_canonical(text: &str) -> Option<Self> {
-        UserId::parse(text).filter(|_| !text.starts_with('0'))
-    }
-
-    /// The number.
-    pub fn get(self) -> i32 {
-        self.0.get()
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The hash of a Lightning payment: 32 bytes, printed as lower-case hex.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PaymentHash(Arc<str>);
-
-impl PaymentHash {
-    /// Reads 64 hexadecimal digits of either case.
-    pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        well_formed.then(|| PaymentHash(text.to_ascii_lowercase().into()))
-    }
-
-    /// Reads the one spelling that [`fmt::Display`] prints.
-    fn of_canonical(text: &str) -> Option<Self> {
-        let is_canonical = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let well_formed = text.len() == 64 && text.bytes().all(is_canonical);
-        well_formed.then(|| PaymentHash(text.into()))
-    }
-
-    /// 64 lower-case hexadecimal digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for PaymentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for PaymentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -247,6 +140,11 @@ mod tests {
             "ACCOUNT_UPDATE_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
             "LN_PAYMENT_STATUS_bf6b7ad5b5c93fbf5ab3fc8ba4c5a1e1d8e0b7d2a1c3e4f5061728394a5b6c7d",
             "REWARDS_STATUS_123",
+            "DATASET_1_0101",
+            "BOT_bot_abc123",
+            "MINT_PRICE_EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "WALLET_TX_11111111111111111111111111111111",
+            "WEBHOOK_21087d73-28c9-4d1f-9b0c-1a2b3c4d5e6f",
         ] {
             assert_eq!(
                 Topic::of_channel(channel).expect(channel).channel(),
@@ -286,6 +184,17 @@ mod tests {
             "REWARDS_STATUS_-7",
             "REWARDS_STATUS_2147483647",
             "REWARDS_STATUS_99999999999999999999",
+            "DATASET_1_101",
+            "DATASET_01_0101",
+            "DATASET_0101",
+            "DATASET_1_01012",
+            "DATASET_-1_0101",
+            "BOT_abc",
+            "BOT_bot_",
+            "BOT_bot_a b",
+            "MINT_PRICE_SOL",
+            "MINT_PRICE_0PjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "WEBHOOK_21087D73-28C9-4D1F-9B0C-1A2B3C4D5E6F",
         ] {
             assert_eq!(Topic::of_channel(channel), None, "{channel}");
         }
@@ -319,6 +228,14 @@ mod tests {
             any::<u128>().prop_map(|id| Topic::Account(uuid::Uuid::from_u128(id).into())),
             "[0-9a-f]{64}".prop_map(|hash| Topic::Invoice(PaymentHash::parse(&hash).unwrap())),
             (1..i64::from(i32::MAX)).prop_map(|id| Topic::Rewards(UserId::of_number(id).unwrap())),
+            (1u64.., "[0-9]{4}").prop_map(|(chain, id)| Topic::Dataset(Dataset {
+                chain: ChainId::of_number(chain).unwrap(),
+                id: DatasetId::parse(&id).unwrap(),
+            })),
+            "bot_[A-Za-z0-9_-]{1,64}".prop_map(|id| Topic::Bot(BotId::parse(&id).unwrap())),
+            any::<[u8; 32]>().prop_map(|key| Topic::MintPrice(SolanaAddress::of_bytes(&key))),
+            any::<[u8; 32]>().prop_map(|key| Topic::Wallet(SolanaAddress::of_bytes(&key))),
+            any::<u128>().prop_map(|id| Topic::Webhook(uuid::Uuid::from_u128(id).into())),
         ]
     }
 }

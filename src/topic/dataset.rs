@@ -1,0 +1,82 @@
+//! Datasets of EVM chains, as BlockDB names them.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+/// One dataset of one chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dataset {
+    pub chain: ChainId,
+    pub id: DatasetId,
+}
+
+/// The number of a chain, as EIP-155 has it: 1 is Ethereum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChainId(NonZeroU64);
+
+/// The id of a dataset: four digits, the zeros in front among them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DatasetId([u8; 4]);
+
+impl Dataset {
+    /// Reads the one spelling that [`fmt::Display`] prints.
+    pub(super) fn of_canonical(text: &str) -> Option<Self> {
+        let (chain, id) = text.split_once('_')?;
+        let is_canonical = !chain.starts_with('0') && chain.bytes().all(|b| b.is_ascii_digit());
+        let chain = is_canonical.then(|| chain.parse().ok()).flatten()?;
+        Some(Dataset {
+            chain: ChainId::of_number(chain)?,
+            id: DatasetId::parse(id)?,
+        })
+    }
+}
+
+impl ChainId {
+    /// The chain with this number; 0 is none.
+    pub fn of_number(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(ChainId)
+    }
+
+    /// The number.
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl DatasetId {
+    /// Reads four decimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: [u8; 4] = text.as_bytes().try_into().ok()?;
+        let is_id = digits.iter().all(u8::is_ascii_digit);
+        is_id.then_some(DatasetId(digits))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.chain, self.id)
+    }
+}
+
+impl fmt::Display for ChainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for DatasetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for DatasetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
