@@ -459,7 +459,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
     );
     tokio::spawn(hub.clone().run(inbox, CancellationToken::new()));
     let sources = Sources {
-        hub,
+        hub: hub.clone(),
         directory: Arc::<Directory>::default(),
         currencies: settings.prices.currencies.clone().into(),
         default_display_currency: settings.prices.default_display_currency,
@@ -477,7 +477,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
             PersistedDocuments::automatic(),
         )),
         Apis {
-            channels: Channels::new(hub.clone()),
+            channels: Channels::new(hub),
             plans: Arc::default(),
         },
         Authenticator::new(
