@@ -83,24 +83,27 @@ impl Arrival {
     }
 
     /// Who it is that brought these credentials. What is wrong with them is logged and counted.
-    pub(super) async fn identify(
+    ///
+    /// The future borrows nothing: a request that is not read yet cannot be shared between threads.
+    pub(super) fn identify(
         &self,
         protocol: Protocol,
-        credentials: &Credentials,
-    ) -> Result<Session, Close> {
-        let server = &self.routes.server;
-        let session = identify(server, self.client, credentials).await;
-        session.map_err(|close| {
-            let reason = close.name();
-            let closes = &server.metrics.closes;
-            closes.get_or_create(&ReasonLabel { reason }).inc();
-            tracing::info!(
-                id = %self.client.id.simple(),
-                protocol = protocol.name(),
-                close.reason = reason,
-                "connection refused"
-            );
-            close
-        })
+        credentials: Credentials,
+    ) -> impl Future<Output = Result<Session, Close>> + use<> {
+        let (server, client) = (self.routes.server.clone(), self.client);
+        async move {
+            let session = identify(&server, client, &credentials).await;
+            session.inspect_err(|close| {
+                let reason = close.name();
+                let closes = &server.metrics.closes;
+                closes.get_or_create(&ReasonLabel { reason }).inc();
+                tracing::info!(
+                    id = %client.id.simple(),
+                    protocol = protocol.name(),
+                    close.reason = reason,
+                    "connection refused"
+                );
+            })
+        }
     }
 }

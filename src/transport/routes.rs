@@ -77,6 +77,9 @@ impl Routes {
         let mut router = paths.iter().fold(fixed, |router, path| {
             router.route(path, get(ask).post(ask_by_post).put(reserve).delete(end))
         });
+        if let Some(shared) = &self.server.apis.blockdb {
+            router = router.merge(ws::blockdb::routes(shared));
+        }
         if self.playground.is_some() {
             for route in playground::routes(&paths) {
                 router = router.route(&route, get(playground_file));
