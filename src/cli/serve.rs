@@ -287,6 +287,7 @@ async fn run_demo(
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
     let rewards = rewards_banner(demo.user, &demo.token, address, &key);
+    let blockdb = blockdb_banner(address, &key);
     let (api_key, token) = (demo.key.clone(), demo.token.clone());
     let tell = |invoice: &DemoInvoice| {
         facts.send_replace(Some(DemoFacts {
@@ -314,7 +315,7 @@ async fn run_demo(
         &account.to_string(),
         &invoice,
     );
-    let _ = super::print(&(banner + &rewards));
+    let _ = super::print(&(banner + &rewards + &blockdb));
     while let Some(invoice) = made.recv().await {
         tell(&invoice);
         let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
@@ -386,5 +387,22 @@ Who is connected:
 
 "#,
         token = token.expose_secret(),
+    )
+}
+
+fn blockdb_banner(address: std::net::SocketAddr, key: &str) -> String {
+    format!(
+        r#"
+A chain that grows by a block every four seconds, as BlockDB tells it:
+
+  websocat -H 'Authorization: Bearer {key}' ws://{address}/v1/evm/
+
+and then, line by line:
+
+  {{"action":"subscribe","chain_id":1,"dataset_id":"0101","params":{{}}}}
+  {{"action":"subscribe","chain_id":1,"dataset_id":"0304","params":{{"transfer_types":["native"]}}}}
+  {{"action":"unsubscribe","chain_id":1,"dataset_id":"0101"}}
+
+"#
     )
 }

@@ -1,8 +1,9 @@
-//! Made-up events for a first look: prices that move, an account that receives payments, and a user
-//! of a reward program.
+//! Made-up events for a first look: prices that move, an account that receives payments, a user of a reward
+//! program, and a chain.
 //!
 //! They are published like a producer's: on the same channels, in the same bodies.
 
+mod chain;
 mod rewards;
 
 use std::sync::Arc;
@@ -14,11 +15,13 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::Algorithm;
 use lightning_invoice::{Currency as Network, InvoiceBuilder, PaymentSecret};
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
+use self::chain::Chain;
 use self::rewards::Progress;
 use crate::accounts::{Account, AccountLevel, Wallet};
 use crate::auth::mint::{self, Claims, MintError, SigningKey};
@@ -39,6 +42,9 @@ const CONFIRMATION: Duration = Duration::from_secs(2);
 const INVOICE: Duration = Duration::from_secs(15);
 /// Between two things that happen to the user of the reward program.
 const REWARD: Duration = Duration::from_secs(5);
+
+/// Between two blocks of the chain.
+const BLOCK_TIME: Duration = Duration::from_secs(4);
 
 /// The user of the reward program.
 const USER: i64 = 42;
@@ -131,6 +137,7 @@ impl Demo {
             self.move_prices(),
             self.receive_payments(),
             self.receive_rewards(),
+            self.grow_chain(),
             self.pay_invoices(invoices)
         );
     }
@@ -198,6 +205,16 @@ impl Demo {
         }
     }
 
+    async fn grow_chain(&self) {
+        let mut chain = Chain::new();
+        loop {
+            sleep(BLOCK_TIME).await;
+            for (dataset, record) in chain.next() {
+                self.publish(chain::topic(dataset), &record).await;
+            }
+        }
+    }
+
     async fn pay_invoices(&self, invoices: mpsc::Sender<DemoInvoice>) {
         loop {
             let invoice = DemoInvoice::make(2_100);
@@ -227,8 +244,9 @@ impl Demo {
         }
     }
 
-    async fn publish(&self, topic: Topic, body: &Value) {
-        if let Err(away) = self.hub.publish(&topic, body.to_string().into()).await {
+    async fn publish(&self, topic: Topic, body: &impl Serialize) {
+        let body = serde_json::to_vec(body).expect("what is made up is JSON");
+        if let Err(away) = self.hub.publish(&topic, body.into()).await {
             tracing::debug!("a demo event was not published: {away}");
         }
     }
