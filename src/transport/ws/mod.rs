@@ -7,6 +7,11 @@ mod handshake;
 mod heartbeat;
 mod message;
 mod open;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the plain-JSON APIs that it is for come next")
+)]
+mod pace;
 mod refresh;
 mod socket;
 mod upgrade;
