@@ -4,6 +4,8 @@
 //! [`Question`] is a topic, a filter, and the [`Form`] in which the API tells it: what two clients ask alike is
 //! one operation, rendered once.
 
+pub mod allenhark;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};

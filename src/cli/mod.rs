@@ -5,6 +5,7 @@
 //! understood.
 
 mod accounts;
+mod bots;
 mod config;
 mod connections;
 mod keys;
@@ -67,6 +68,9 @@ enum Command {
     /// Import and list the accounts that `me` shows
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Say whose the trading bots are
+    #[command(subcommand)]
+    Bots(bots::Command),
     /// Publish events
     Publish(publish::Arguments),
     /// Put a server under load, and measure it
@@ -105,6 +109,7 @@ impl Cli {
             Command::Token(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Connections(command) => command.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
+            Command::Bots(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Load(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),

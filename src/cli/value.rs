@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::auth::Scope;
-use crate::topic::{AccountId, UserId};
+use crate::topic::{AccountId, BotId, UserId};
 
 pub(super) fn user(text: &str) -> Result<UserId, &'static str> {
     UserId::parse(text).ok_or("not a number from 1 to 2147483646")
@@ -13,6 +13,10 @@ pub(super) fn user(text: &str) -> Result<UserId, &'static str> {
 
 pub(super) fn account(text: &str) -> Result<AccountId, &'static str> {
     AccountId::parse(text).ok_or("not a UUID with hyphens")
+}
+
+pub(super) fn bot(text: &str) -> Result<BotId, &'static str> {
+    BotId::parse(text).ok_or("not \"bot_\" and 1 to 64 letters, digits, hyphens and underscores")
 }
 
 pub(super) fn scope() -> impl TypedValueParser<Value = Scope> {
