@@ -27,6 +27,8 @@ pub enum Close {
     MessageTooBig,
     /// More pends than the limits allow, or a write did not end in time.
     TooSlow,
+    /// Events were lost on their way, of those that nobody keeps.
+    Missed,
     /// Credentials cannot be checked now. Never a code that says that they are wrong.
     Unavailable,
     /// The user or the key has as many connections as it may.
@@ -83,7 +85,9 @@ impl Close {
             Close::ProtocolError => 1002,
             Close::NotUtf8 => 1007,
             Close::MessageTooBig => 1009,
-            Close::TooSlow | Close::Unavailable | Close::TooManyConnections(_) => 1013,
+            Close::TooSlow | Close::Missed | Close::Unavailable | Close::TooManyConnections(_) => {
+                1013
+            }
             Close::InvalidMessage(_) => 4400,
             Close::Unauthorized | Close::AuthTimeout => 4401,
             Close::Forbidden
@@ -115,6 +119,7 @@ impl Close {
             Close::NotUtf8 => "Text that is not UTF-8".into(),
             Close::MessageTooBig => "Message too big".into(),
             Close::TooSlow => "Too slow: more is pending than this connection may have".into(),
+            Close::Missed => "Events were missed: the bus was away".into(),
             Close::Unavailable => "Credentials cannot be checked now, try again later".into(),
             Close::TooManyConnections(TooMany::User) => "Too many connections of this user".into(),
             Close::TooManyConnections(TooMany::Key) => "Too many connections with this key".into(),
@@ -155,6 +160,7 @@ impl Close {
             Close::NotUtf8 => "not_utf8",
             Close::MessageTooBig => "message_too_big",
             Close::TooSlow => "too_slow",
+            Close::Missed => "missed",
             Close::Unavailable => "unavailable",
             Close::TooManyConnections(TooMany::User) => "too_many_of_user",
             Close::TooManyConnections(TooMany::Key) => "too_many_of_key",
@@ -203,6 +209,7 @@ mod tests {
             Close::NotUtf8,
             Close::MessageTooBig,
             Close::TooSlow,
+            Close::Missed,
             Close::Unavailable,
             Close::TooManyConnections(TooMany::User),
             Close::TooManyConnections(TooMany::Key),
@@ -270,6 +277,9 @@ mod tests {
             Close::MessageTooBig => "A message is over `limits.message_bytes`.",
             Close::TooSlow => {
                 "More pends than `limits.outbox_frames` or `limits.outbox_bytes` allow, or a write took over `limits.write_timeout`."
+            }
+            Close::Missed => {
+                "The bus was away, and the client listens to what nobody keeps meanwhile: datasets, bots, transactions. It is not left to believe that nothing has happened."
             }
             Close::Unavailable => {
                 "The credentials cannot be checked now: the store of keys was not read yet, or the issuer of the token is away and its key is not known."

@@ -60,6 +60,7 @@ impl Life {
         self.forget_ended(endpoint);
         match endpoint.outbox.state() {
             State::Overflowed => Err(Close::TooSlow),
+            State::Missed => Err(Close::Missed),
             State::Pending { since }
                 if since + endpoint.server.limits.write_timeout <= Instant::now() =>
             {
