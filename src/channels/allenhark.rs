@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -134,12 +135,15 @@ impl AllenHarkConfig {
     }
 }
 
-impl AllenHark {
-    /// What is configured must have been [checked](AllenHarkConfig::check).
-    pub fn new(config: AllenHarkConfig) -> Self {
-        AllenHark { config }
+impl AllenHarkConfig {
+    /// What connections share, if it is switched on. It must have been [checked](Self::check).
+    pub fn api(&self) -> Option<Arc<AllenHark>> {
+        let config = self.clone();
+        self.enabled.then(|| Arc::new(AllenHark { config }))
     }
+}
 
+impl AllenHark {
     /// The tier of an account with these plans. One that is not configured any more is as good as none.
     pub fn tier_of(&self, plans: &AccountPlans) -> &Tier {
         let named = plans.allenhark.as_deref().and_then(|name| self.tier(name));
@@ -221,6 +225,12 @@ impl Subject {
     /// Tells it from all other subjects.
     pub fn id(&self) -> String {
         format!("{}:{}", self.channel().as_str(), self.name())
+    }
+
+    /// The subject with this id.
+    pub fn of_id(id: &str) -> Option<Self> {
+        let (channel, name) = id.split_once(':')?;
+        Channel::parse(channel)?.subject(name)
     }
 
     /// Who asks this is told all of it.
@@ -427,6 +437,9 @@ mod tests {
             subject(Channel::Transactions, MINT),
         );
         assert_ne!(mint.id(), wallet.id());
+        for subject in [&mint, &wallet] {
+            assert_eq!(Subject::of_id(&subject.id()).as_ref(), Some(subject));
+        }
         assert_ne!(mint.question().topic, wallet.question().topic);
     }
 
@@ -443,7 +456,7 @@ mod tests {
     fn an_account_has_its_tier_or_the_default_one() {
         let config = config(TIERS, "free");
         assert_eq!(config.check(), Ok(()));
-        let allenhark = AllenHark::new(config);
+        let allenhark = config.api().unwrap();
         let tier = |name: Option<&str>| {
             let plans = AccountPlans {
                 allenhark: name.map(str::to_owned),

@@ -131,23 +131,22 @@ struct Renderer {
 
 impl Render for Renderer {
     fn render(&mut self, event: &Arc<Event>) -> Rendered {
-        let Renderer {
-            hub,
-            identity,
-            topic,
-            form,
-        } = self;
-        // A bot may have been given to somebody else.
-        match hub.may_read(identity, topic) {
-            true => Rendered {
-                payload: (form.render)(topic, event),
+        match self.end() {
+            None => Rendered {
+                payload: (self.form.render)(&self.topic, event),
                 last: false,
             },
-            false => Rendered {
-                payload: (form.gone)(topic),
+            Some(payload) => Rendered {
+                payload,
                 last: true,
             },
         }
+    }
+
+    /// A bot may have been given to somebody else.
+    fn end(&self) -> Option<String> {
+        let may_read = self.hub.may_read(&self.identity, &self.topic);
+        (!may_read).then(|| (self.form.gone)(&self.topic))
     }
 }
 

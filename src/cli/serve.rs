@@ -45,6 +45,9 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
     let listener = listener::bind(settings.server.listen, settings.limits.unacknowledged())
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let address = listener.local_addr()?;
+    if is_demo {
+        settings.allenhark.enabled = true;
+    }
     let metrics = Arc::<Metrics>::default();
     let drain = Drain::default();
     let background = TaskTracker::new();
@@ -238,6 +241,7 @@ impl Inside {
             Apis {
                 channels: Channels::new(hub.clone()),
                 plans: self.mirrored.plans,
+                allenhark: settings.allenhark.api(),
             },
             authenticator,
             self.registry.clone(),

@@ -164,6 +164,9 @@ impl Layers {
         if let Err((key, why)) = settings.documents.check() {
             return Err(self.wrong(key, why));
         }
+        if let Err((key, why)) = settings.allenhark.check() {
+            return Err(self.wrong(&key, why));
+        }
         Ok(settings)
     }
 

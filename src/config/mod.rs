@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::{AuthConfig, JwtConfig};
 use crate::bus::BusConfig;
+use crate::channels::allenhark::AllenHarkConfig;
 use crate::graphql::DocumentsConfig;
 use crate::hub::{HubConfig, OutboxLimits};
 use crate::redis_link::RedisConfig;
@@ -49,6 +50,7 @@ pub struct Settings {
     pub documents: DocumentsConfig,
     pub prices: PricesConfig,
     pub invoices: InvoicesConfig,
+    pub allenhark: AllenHarkConfig,
     pub log: LogConfig,
 }
 

@@ -223,8 +223,15 @@ impl Outbox {
         let Envelope { words, id, .. } = envelope;
         let number = envelope.subscription;
         if words.after_completed.is_empty() {
-            // A protocol without words for it: what was told last has said so.
-            self.pending().ended.push(number);
+            // A protocol without words for it: what was told last has said so. It has ended when that has
+            // gone, because what pends for it is thrown away then.
+            let mut pending = self.pending();
+            match &mut pending.backlog {
+                Some(backlog) => backlog
+                    .frames
+                    .push_back((Origin::End { number }, Vec::new())),
+                None => pending.ended.push(number),
+            }
         } else {
             let mut frame = Vec::new();
             self.framing.push(&mut frame, &words.completion(id));

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::accounts::Plans;
 use crate::channels::Channels;
+use crate::channels::allenhark::AllenHark;
 
 /// The plain-JSON APIs: what they share, and those that are switched on.
 pub struct Apis {
     pub channels: Channels,
     /// What accounts have subscribed to.
     pub plans: Arc<Plans>,
+    pub allenhark: Option<Arc<AllenHark>>,
 }

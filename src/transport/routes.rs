@@ -72,6 +72,10 @@ impl Routes {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics));
+        let mut fixed = fixed;
+        if self.server.apis.allenhark.is_some() {
+            fixed = fixed.merge(ws::allenhark::routes());
+        }
         // A set, because a path that is routed twice is a panic.
         let paths: BTreeSet<_> = self.also_at.iter().chain([&self.path]).collect();
         let mut router = paths.iter().fold(fixed, |router, path| {

@@ -1,5 +1,6 @@
 //! WebSockets: the upgrade, and what is spoken afterwards.
 
+pub(super) mod allenhark;
 mod connection;
 mod door;
 pub mod graphql_transport_ws;

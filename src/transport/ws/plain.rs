@@ -15,7 +15,6 @@ use super::connection::{Connection, Conversation, Heard, Opened, Says, hear};
 use super::door::{self, Door, Premises};
 use super::heartbeat::{Heartbeat, Rhythm};
 use super::socket::Line;
-use super::upgrade::Upgrade;
 use crate::auth::{Credentials, Identity, Session};
 use crate::channels::Question;
 use crate::event::WebhookId;
@@ -69,6 +68,11 @@ pub(super) trait Api: Send + 'static {
         }
     }
 
+    /// How many subscriptions its client may have at a time.
+    fn subscriptions(&self, limits: &ConnectionLimits) -> usize {
+        limits.subscriptions
+    }
+
     /// When it wants to look at the time again.
     fn due_at(&self) -> Option<Instant> {
         None
@@ -112,6 +116,8 @@ pub(super) struct Desk<'a> {
     life: &'a mut Life,
     begun: &'a mut Option<Started>,
     replaced: &'a mut Option<Membership>,
+    /// How many subscriptions there may be.
+    limit: usize,
 }
 
 impl Desk<'_> {
@@ -150,7 +156,10 @@ impl Desk<'_> {
             welcome,
             after,
         };
-        match self.life.begin(self.endpoint, id, operation) {
+        let begun = self
+            .life
+            .begin_up_to(self.limit, self.endpoint, id, operation);
+        match begun {
             Begun::Started(started) => *self.begun = Some(started),
             // It was taken out.
             Begun::Starts | Begun::Exists => {}
@@ -162,7 +171,9 @@ impl Desk<'_> {
         self.life.subscriptions.end(id)
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
+    /// Whether one runs or starts. The client may have heard of its end before its task has.
+    pub(super) fn has(&mut self, id: &str) -> bool {
+        self.life.forget_ended(self.endpoint);
         self.life.subscriptions.has(id)
     }
 
@@ -276,6 +287,7 @@ impl<A: Api> Talk<A> {
             life: &mut self.life,
             begun: &mut self.begun,
             replaced: &mut self.replaced,
+            limit: self.api.subscriptions(&endpoint.server.limits),
         };
         act(&mut self.api, &mut desk)?;
         match self.begun.take() {
@@ -297,33 +309,35 @@ impl<A: Api> Talk<A> {
 /// Lets a client in that said who it is when it asked for the upgrade.
 pub(super) fn accept_known(
     arrival: Arrival,
-    upgrade: Upgrade,
     protocol: Protocol,
     session: Session,
     api: impl Api,
 ) -> Response {
     let bytes = arrival.server().limits.message_bytes;
-    accept(arrival, upgrade, protocol, bytes, Known { session, api })
+    accept(arrival, protocol, bytes, Known { session, api })
 }
 
 /// Lets a client in that says it on the socket, in messages of so many bytes at most.
 pub(super) fn accept_stranger(
     arrival: Arrival,
-    upgrade: Upgrade,
     protocol: Protocol,
     message_bytes: usize,
     entry: impl Entry,
 ) -> Response {
-    accept(arrival, upgrade, protocol, message_bytes, Entered(entry))
+    accept(arrival, protocol, message_bytes, Entered(entry))
 }
 
+/// Answers whoever asks for no WebSocket.
 fn accept(
-    arrival: Arrival,
-    upgrade: Upgrade,
+    mut arrival: Arrival,
     protocol: Protocol,
     message_bytes: usize,
     door: impl Door,
 ) -> Response {
+    let upgrade = match arrival.take_upgrade() {
+        Ok(upgrade) => upgrade,
+        Err(response) => return response,
+    };
     let place = match arrival.place() {
         Ok(place) => place,
         Err(full) => return full.into_response(),
