@@ -249,6 +249,19 @@ impl Raw {
             .0)
     }
 
+    /// The same at another path, without a subprotocol.
+    pub(crate) async fn connect_at(address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Raw(upgrade(socket, address, path, "").await.0)
+    }
+
+    /// The same with a small receive buffer: a client that stops reading is noticed soon.
+    pub(crate) async fn narrow_at(address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer");
+        Raw(upgrade(socket, address, path, "").await.0)
+    }
+
     /// Sends a frame in one piece: the opcode with `FIN`, and the payload.
     pub(crate) async fn send(&mut self, first: u8, payload: &[u8]) {
         const MASKED: u8 = 0x80;

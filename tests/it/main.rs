@@ -1,6 +1,7 @@
 //! All integration tests: one binary, built once.
 
 mod addresses;
+mod allenhark;
 mod bodies;
 mod bus_contract;
 mod cli;
