@@ -1,119 +1,117 @@
 //! A client that does not read: it misses prices, and nothing else without being told.
 
+use serde_json::Value;
+
 use super::{
-    ACCOUNT, MINT, SUBSCRIBE_PRICE, SUBSCRIBE_WALLET, WALLET, auth, own, price, start,
-    told_of_price, traded, transaction,
+    ACCOUNT, ENABLED, MINT, SUBSCRIBE_BOT, SUBSCRIBE_PRICE, SUBSCRIBE_WALLET, SUBSCRIBED_BOT,
+    SUBSCRIBED_PRICE, SUBSCRIBED_WALLET, WALLET, ask, auth, own, price, start, told_of_price,
+    transaction,
 };
-use crate::client::{CLOSE, PING, Raw};
+use crate::client::Client;
+use crate::redis_server::RedisServer;
 use crate::tidings::Tidings;
 
-/// Connects with a small receive buffer, subscribes, and reads as far as the answer.
-async fn narrow(server: &Tidings, subscribe: &str) -> Raw {
-    let key = server.key(ACCOUNT, &["read"]).await;
-    let mut client = Raw::narrow_at(server.address(), "/v1/ws").await;
-    client.text(&auth(&key)).await;
-    client.text(subscribe).await;
-    loop {
-        let text = text(&mut client).await.expect("it is answered");
-        if text.contains(r#""type":"subscribed""#) {
-            return client;
-        }
-    }
-}
+/// So much fits on the way to a client that does not read, of 50,000 bytes each, many times over.
+const BIG: usize = 50_000;
 
-/// The next text; an error says that it was closed, with the code.
-async fn text(client: &mut Raw) -> Result<String, u16> {
-    loop {
-        let frame = client.frame().await.ok_or(1006u16)?;
-        match frame.first {
-            PING => {}
-            CLOSE => return Err(u16::from_be_bytes([frame.payload[0], frame.payload[1]])),
-            _ => return Ok(String::from_utf8(frame.payload).expect("it is text")),
-        }
-    }
+/// A server that waits long for those who do not read, and keeps little for them.
+const SETTINGS: [(&str, &str); 5] = [
+    ("TIDINGS_LIMITS__OUTBOX_BYTES", "100000000"),
+    ("TIDINGS_LIMITS__OUTBOX_FRAMES", "8"),
+    ("TIDINGS_LIMITS__CONFLATE_ABOVE", "2"),
+    ("TIDINGS_LIMITS__WRITE_TIMEOUT", "60s"),
+    ("TIDINGS_ALLENHARK__IDLE_TIMEOUT", "120s"),
+];
+
+/// Connects with a small receive buffer, and subscribes.
+async fn narrow(server: &Tidings, subscribe: &str, subscribed: &str) -> Client {
+    let key = server.key(ACCOUNT, &["read"]).await;
+    let mut client = Client::narrow_at(server.address(), "/v1/ws").await;
+    ask(&mut client, &auth(&key), super::AUTH_SUCCESS).await;
+    ask(&mut client, subscribe, subscribed).await;
+    client
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_misses_old_prices_and_gets_the_latest() {
-    let server = start(&[]).await;
-    let mut client = narrow(&server, SUBSCRIBE_PRICE).await;
-    let channel = format!("MINT_PRICE_{MINT}");
-    let mut last = 0;
-    server
-        .until("prices give way to newer ones", async || {
-            for _ in 0..200 {
-                last += 1;
-                server.publish(&channel, &price(&last.to_string())).await;
-            }
-            server.metric("tidings_conflated_total").await > 100.0
-        })
-        .await;
-    let mut told = 0;
-    loop {
-        told += 1;
-        let text = text(&mut client).await.expect("it is not closed for that");
-        if text == told_of_price(&last.to_string()) {
-            break;
-        }
+    const PRICES: usize = 200;
+    let server = start(&SETTINGS).await;
+    let mut client = narrow(&server, SUBSCRIBE_PRICE, SUBSCRIBED_PRICE).await;
+    let digits = |number: usize| format!("{number}.{}", "0".repeat(BIG));
+    for number in 1..=PRICES {
+        let channel = format!("MINT_PRICE_{MINT}");
+        server.publish(&channel, &price(&digits(number))).await;
     }
-    assert!(told < last, "{told} of {last}");
-}
-
-/// As much as its outbox may hold, and then it is closed with a code that says: come back.
-#[tokio::test]
-async fn a_client_that_does_not_read_is_closed_before_it_misses_a_transaction() {
-    let server = start(&[("TIDINGS_LIMITS__OUTBOX_FRAMES", "100")]).await;
-    let client = narrow(&server, SUBSCRIBE_WALLET).await;
-    let channel = format!("WALLET_TX_{WALLET}");
-    never_silently(
-        &server,
-        client,
-        |number| (channel.clone(), transaction("confirmed", number)),
-        "slot",
-    )
-    .await;
+    let mut heard = Vec::new();
+    while heard.last() != Some(&PRICES) {
+        let text = client.text().await;
+        let number = (1..=PRICES).find(|number| text == told_of_price(&digits(*number)));
+        heard.push(number.expect("it is one of the prices"));
+    }
+    assert!(heard.is_sorted_by(|a, b| a < b), "{heard:?}");
+    let missed = PRICES - heard.len();
+    assert!(missed > 0, "the client was not slow: {heard:?}");
+    let conflated = server.metric("tidings_conflated_total").await;
+    assert_eq!(conflated, missed as f64, "what is left out is counted");
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed_before_it_misses_what_its_bot_does() {
-    let server = start(&[("TIDINGS_LIMITS__OUTBOX_FRAMES", "100")]).await;
+    let server = start(&SETTINGS).await;
     let key = server.key(ACCOUNT, &["read"]).await;
     own(&server, &key, ACCOUNT, "bot_abc123").await;
-    let client = narrow(&server, super::SUBSCRIBE_BOT).await;
-    let body = |number| ("BOT_bot_abc123".to_owned(), traded(number as usize));
-    never_silently(&server, client, body, "number").await;
-}
-
-/// Publishes until the client is given up; it then reads all up to a place, without a gap, and a close.
-async fn never_silently(
-    server: &Tidings,
-    mut client: Raw,
-    body: impl Fn(u64) -> (String, String),
-    counts: &str,
-) {
-    let mut last = 0;
-    let closed = r#"tidings_closes_total{reason="too_slow"}"#;
+    server.until_metric("tidings_subscriptions", 0.0).await;
+    let mut client = narrow(&server, SUBSCRIBE_BOT, SUBSCRIBED_BOT).await;
+    server.until_metric("tidings_subscriptions", 1.0).await;
+    let padding = "x".repeat(BIG);
+    let mut published = 0;
     server
         .until("it is given up", async || {
-            for _ in 0..200 {
-                let (channel, body) = body(last);
-                server.publish(&channel, &body).await;
-                last += 1;
-            }
+            let data = format!(r#"{{"number":{published},"padding":"{padding}"}}"#);
+            let body = format!(r#"{{"event":"trade_executed","data":{data}}}"#);
+            server.publish("BOT_bot_abc123", &body).await;
+            published += 1;
             server.metric("tidings_subscriptions").await == 0.0
         })
         .await;
-    let mut expected = 0;
-    let code = loop {
-        match text(&mut client).await {
-            Ok(text) => {
-                assert!(text.contains(&format!("\"{counts}\":{expected}")), "{text}");
-                expected += 1;
-            }
-            Err(code) => break code,
-        }
-    };
-    assert_eq!(code, 1013);
-    assert!(expected < last);
-    server.until_metric(closed, 1.0).await;
+    let number = |told: &Value| told["data"]["number"].as_u64();
+    closed_without_a_gap(&server, &mut client, published, number).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_before_it_misses_a_transaction() {
+    const TRANSACTIONS: u64 = 40_000;
+    let redis = RedisServer::start().await;
+    let server = Tidings::start_on(&redis, &[&[ENABLED][..], &SETTINGS].concat()).await;
+    let mut client = narrow(&server, SUBSCRIBE_WALLET, SUBSCRIBED_WALLET).await;
+    server.until_metric("tidings_subscriptions", 1.0).await;
+    let mut all = redis::pipe();
+    for slot in 0..TRANSACTIONS {
+        let body = transaction("confirmed", slot);
+        all.publish(format!("WALLET_TX_{WALLET}"), body).ignore();
+    }
+    let publisher = redis::Client::open(redis.url()).unwrap();
+    let mut publisher = publisher.get_multiplexed_async_connection().await.unwrap();
+    let () = all.query_async(&mut publisher).await.unwrap();
+    server.until_metric("tidings_subscriptions", 0.0).await;
+    let slot = |told: &Value| told["slot"].as_u64();
+    closed_without_a_gap(&server, &mut client, TRANSACTIONS, slot).await;
+}
+
+/// It reads all from the first on, up to a place before the last, and a close that says: come back.
+async fn closed_without_a_gap(
+    server: &Tidings,
+    client: &mut Client,
+    published: u64,
+    number: impl Fn(&Value) -> Option<u64>,
+) {
+    let (texts, closed) = client.closed_after_all().await;
+    assert_eq!(closed.0, 1013, "{}", closed.1);
+    assert!((texts.len() as u64) < published, "the client was not slow");
+    for (expected, text) in (0..).zip(&texts) {
+        let told: Value = serde_json::from_str(text).expect("messages are JSON");
+        assert_eq!(number(&told), Some(expected));
+    }
+    let too_slow = r#"tidings_closes_total{reason="too_slow"}"#;
+    server.until_metric(too_slow, 1.0).await;
 }
