@@ -287,6 +287,7 @@ async fn run_demo(
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
     let rewards = rewards_banner(demo.user, &demo.token, address, &key);
+    let allenhark = allenhark_banner(&demo, address, &key);
     let (api_key, token) = (demo.key.clone(), demo.token.clone());
     let tell = |invoice: &DemoInvoice| {
         facts.send_replace(Some(DemoFacts {
@@ -314,7 +315,7 @@ async fn run_demo(
         &account.to_string(),
         &invoice,
     );
-    let _ = super::print(&(banner + &rewards));
+    let _ = super::print(&(banner + &rewards + &allenhark));
     while let Some(invoice) = made.recv().await {
         tell(&invoice);
         let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
@@ -386,5 +387,28 @@ Who is connected:
 
 "#,
         token = token.expose_secret(),
+    )
+}
+
+fn allenhark_banner(demo: &Demo, address: std::net::SocketAddr, key: &str) -> String {
+    let Demo {
+        bot, wallet, mint, ..
+    } = demo;
+    format!(
+        r#"
+A bot that trades, prices of mints, transactions of a wallet, as AllenHark tells them:
+
+  websocat ws://{address}/v1/ws
+
+and then, line by line (and a ping every 30 seconds, without which it is over after 90):
+
+  {{"type":"auth","apiKey":"{key}"}}
+  {{"type":"subscribe","channel":"bot","botId":"{bot}"}}
+  {{"type":"subscribe","channel":"price","mint":"{mint}"}}
+  {{"type":"subscribe","channel":"transactions","wallet":"{wallet}"}}
+  {{"type":"unsubscribe","channel":"price","mint":"{mint}"}}
+  {{"type":"ping"}}
+
+"#
     )
 }

@@ -1,8 +1,9 @@
-//! Made-up events for a first look: prices that move, an account that receives payments, and a user
-//! of a reward program.
+//! Made-up events for a first look: prices that move, an account that receives payments, a user of a reward
+//! program, and a bot that trades.
 //!
 //! They are published like a producer's: on the same channels, in the same bodies.
 
+mod market;
 mod rewards;
 
 use std::sync::Arc;
@@ -19,15 +20,16 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
+use self::market::{Mints, Trade};
 use self::rewards::Progress;
 use crate::accounts::{Account, AccountLevel, Wallet};
 use crate::auth::mint::{self, Claims, MintError, SigningKey};
-use crate::auth::{ApiKey, ClaimNames, IssuerConfig, KeyPrefix, KeyRecord, Scope};
+use crate::auth::{ApiKey, BotRecord, ClaimNames, IssuerConfig, KeyPrefix, KeyRecord, Scope};
 use crate::currency::CurrencyDetails;
 use crate::event::WalletCurrency;
 use crate::hub::Hub;
 use crate::store::{Store, StoreError};
-use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
+use crate::topic::{AccountId, BotId, Currency, PaymentHash, SolanaAddress, Topic, UserId};
 
 /// How often prices move.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,6 +41,13 @@ const CONFIRMATION: Duration = Duration::from_secs(2);
 const INVOICE: Duration = Duration::from_secs(15);
 /// Between two things that happen to the user of the reward program.
 const REWARD: Duration = Duration::from_secs(5);
+
+/// Between two trades of the bot.
+const TRADE: Duration = Duration::from_secs(3);
+/// From a transaction's being processed to its being confirmed, and from there to its being final.
+const BLOCK: Duration = Duration::from_millis(400);
+/// Every so many trades fail.
+const FAILS: u64 = 5;
 
 /// The user of the reward program.
 const USER: i64 = 42;
@@ -63,6 +72,11 @@ pub struct Demo {
     pub key: SecretString,
     /// Who owns the account, in the reward program.
     pub user: UserId,
+    /// The account's, and the wallet that it trades with.
+    pub bot: BotId,
+    pub wallet: SolanaAddress,
+    /// A token that is traded.
+    pub mint: SolanaAddress,
     /// A JSON Web Token of both, for the issuer that it was made with.
     pub token: SecretString,
     btc_wallet: Uuid,
@@ -110,6 +124,12 @@ impl Demo {
             wallets,
         };
         store.put_accounts(&[directory_entry]).await?;
+        let bot = BotRecord {
+            id: market::bot(),
+            account,
+            created_at: Timestamp::now(),
+        };
+        store.put_bot(&bot).await?;
         let scopes = [Scope::Read, Scope::Publish, Scope::Admin];
         let key = new_key(store, prefix, account, &scopes).await?;
         let user = UserId::of_number(USER).expect("it is in range");
@@ -119,6 +139,9 @@ impl Demo {
             account,
             key,
             user,
+            bot: bot.id,
+            wallet: market::wallet(),
+            mint: market::mint(),
             token,
             btc_wallet,
             hub,
@@ -131,6 +154,8 @@ impl Demo {
             self.move_prices(),
             self.receive_payments(),
             self.receive_rewards(),
+            self.move_mint_prices(),
+            self.trade(),
             self.pay_invoices(invoices)
         );
     }
@@ -195,6 +220,47 @@ impl Demo {
             sleep(REWARD).await;
             self.publish(Topic::Rewards(self.user), &progress.next())
                 .await;
+        }
+    }
+
+    async fn move_mint_prices(&self) {
+        let mut mints = Mints::new();
+        let mut tick = interval(TICK);
+        loop {
+            tick.tick().await;
+            for (mint, price) in mints.next_prices() {
+                self.publish(Topic::MintPrice(mint), &price).await;
+            }
+        }
+    }
+
+    async fn trade(&self) {
+        for turn in 1u64.. {
+            sleep(TRADE).await;
+            let trade = Trade::new(turn);
+            self.carry_out(&trade, turn % FAILS == 0).await;
+        }
+    }
+
+    async fn carry_out(&self, trade: &Trade, fails: bool) {
+        let (bot, wallet) = (
+            Topic::Bot(self.bot.clone()),
+            Topic::Wallet(self.wallet.clone()),
+        );
+        let reaches = async |status| {
+            let body = trade.transaction(status);
+            self.publish(wallet.clone(), &body).await;
+        };
+        reaches("processed").await;
+        sleep(BLOCK).await;
+        if fails {
+            reaches("failed").await;
+            self.publish(bot, &trade.failed()).await;
+        } else {
+            reaches("confirmed").await;
+            self.publish(bot, &trade.executed()).await;
+            sleep(BLOCK).await;
+            reaches("finalized").await;
         }
     }
 

@@ -32,6 +32,10 @@ impl Script {
             )
             .env("TIDINGS_HTTP_URL", server.http_url("/graphql"))
             .env(
+                "TIDINGS_ALLENHARK_URL",
+                format!("ws://{}/v1/ws", server.address()),
+            )
+            .env(
                 "TIDINGS_REWARDS_WS_URL",
                 format!("ws://{}/rewards-graphql-api/", server.address()),
             )
