@@ -110,6 +110,11 @@ static TRANSACTION_CONFIRMED: Form = Form {
     gone: nothing,
 };
 
+impl Tier {
+    /// All that there may be in one.
+    pub const FIELDS: &[&str] = &["name", "subscriptions", "messages_per_second"];
+}
+
 impl AllenHarkConfig {
     /// What is wrong in it, and where.
     pub fn check(&self) -> Result<(), (String, String)> {

@@ -398,9 +398,9 @@ fn allenhark_banner(demo: &Demo, address: std::net::SocketAddr, key: &str) -> St
         r#"
 A bot that trades, prices of mints, transactions of a wallet, as AllenHark tells them:
 
-  websocat ws://{address}/v1/ws
+  websocat --ping-interval 30 ws://{address}/v1/ws
 
-and then, line by line (and a ping every 30 seconds, without which it is over after 90):
+and then, line by line:
 
   {{"type":"auth","apiKey":"{key}"}}
   {{"type":"subscribe","channel":"bot","botId":"{bot}"}}

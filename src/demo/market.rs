@@ -3,6 +3,7 @@
 use bitcoin::base58;
 use bitcoin::hashes::{Hash, sha256};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{random_bytes, random_unit};
@@ -22,6 +23,28 @@ const SLOTS: u64 = 9;
 
 /// What tokens cost.
 pub(super) struct Mints(Vec<(SolanaAddress, f64)>);
+
+/// Something that the bot has done, as it is published.
+#[derive(Serialize)]
+pub(super) struct Update<D> {
+    event: &'static str,
+    data: D,
+}
+
+/// What there is to say of a trade, in the order of AllenHark's documentation.
+#[derive(Serialize)]
+pub(super) struct Executed<'a> {
+    signature: &'a str,
+    profit: f64,
+    timestamp: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Failed<'a> {
+    signature: &'a str,
+    reason: &'static str,
+    timestamp: String,
+}
 
 /// A transaction of the bot's, that is on its way.
 pub(super) struct Trade {
@@ -81,19 +104,26 @@ impl Trade {
         json!({ "signature": self.signature, "status": status, "slot": self.slot })
     }
 
-    /// What the bot has to say of it, as it is published.
-    pub(super) fn executed(&self) -> Value {
-        json!({
-            "event": "trade_executed",
-            "data": { "signature": self.signature, "profit": self.profit, "timestamp": now() },
-        })
+    pub(super) fn executed(&self) -> Update<Executed<'_>> {
+        Update {
+            event: "trade_executed",
+            data: Executed {
+                signature: &self.signature,
+                profit: self.profit,
+                timestamp: now(),
+            },
+        }
     }
 
-    pub(super) fn failed(&self) -> Value {
-        json!({
-            "event": "trade_failed",
-            "data": { "signature": self.signature, "reason": "slippage", "timestamp": now() },
-        })
+    pub(super) fn failed(&self) -> Update<Failed<'_>> {
+        Update {
+            event: "trade_failed",
+            data: Failed {
+                signature: &self.signature,
+                reason: "slippage",
+                timestamp: now(),
+            },
+        }
     }
 }
 
@@ -114,11 +144,11 @@ mod tests {
     #[test]
     fn whatever_happens_on_the_market_can_be_told() {
         let mut mints = Mints::new();
-        let told = |topic: Topic, body: Value| {
-            let body = body.to_string();
+        fn told(topic: Topic, body: impl Serialize) {
+            let body = serde_json::to_string(&body).unwrap();
             let event = Event::decode(&topic, body.as_bytes());
             event.unwrap_or_else(|error| panic!("{body}: {error}"));
-        };
+        }
         for turn in 0..100 {
             for (mint, body) in mints.next_prices() {
                 told(Topic::MintPrice(mint), body);

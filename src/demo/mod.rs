@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::Algorithm;
 use lightning_invoice::{Currency as Network, InvoiceBuilder, PaymentSecret};
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep};
@@ -293,8 +294,9 @@ impl Demo {
         }
     }
 
-    async fn publish(&self, topic: Topic, body: &Value) {
-        if let Err(away) = self.hub.publish(&topic, body.to_string().into()).await {
+    async fn publish(&self, topic: Topic, body: &impl Serialize) {
+        let body = serde_json::to_vec(body).expect("what is made up is JSON");
+        if let Err(away) = self.hub.publish(&topic, body.into()).await {
             tracing::debug!("a demo event was not published: {away}");
         }
     }

@@ -677,6 +677,27 @@ mod tests {
     }
 
     #[test]
+    fn where_no_words_say_that_it_has_completed_the_last_payload_goes_out_before_its_id_is_free() {
+        const WORDLESS: Words = Words {
+            before_completed: "",
+            after_completed: "",
+            ..WORDS
+        };
+        let outbox = outbox(8, 4);
+        let wordless = Envelope {
+            words: &WORDLESS,
+            ..envelope(7)
+        };
+        outbox.complete(&wordless);
+        assert_eq!(outbox.take_ended(), [7]);
+        push(&outbox, 7, "gone", Policy::Every);
+        outbox.complete(&wordless);
+        assert!(outbox.take_ended().is_empty());
+        assert_eq!(taken(&outbox).unwrap(), ["7<gone>"]);
+        assert_eq!(outbox.take_ended(), [7]);
+    }
+
+    #[test]
     fn whoever_waits_for_the_bell_hears_of_what_pends_once() {
         let outbox = outbox(8, 4);
         let mut context = Context::from_waker(Waker::noop());

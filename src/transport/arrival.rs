@@ -27,8 +27,8 @@ pub(super) struct Arrival {
     pub(super) headers: HeaderMap,
     /// Behind the `?`.
     parameters: String,
-    /// What is answered if it asks for no WebSocket. `None` once it was taken.
-    upgrade: Option<Result<Upgrade, Response>>,
+    /// What is answered if it asks for no WebSocket.
+    pub(super) upgrade: Result<Upgrade, Response>,
     routes: Arc<Routes>,
 }
 
@@ -59,7 +59,7 @@ impl FromRequestParts<Arc<Routes>> for Arrival {
             client: Client::at(routes.proxies.client(peer.address, &headers)),
             parameters: parts.uri.query().unwrap_or_default().to_owned(),
             headers,
-            upgrade: Some(upgrade),
+            upgrade,
             routes: routes.clone(),
         })
     }
@@ -71,12 +71,6 @@ impl Arrival {
         let mut all = form_urlencoded::parse(self.parameters.as_bytes());
         let (_, value) = all.find(|(name, _)| name == wanted)?;
         Some(value.into_owned())
-    }
-
-    /// The upgrade that it asks for, once; or what is answered if it asks for none.
-    pub(super) fn take_upgrade(&mut self) -> Result<Upgrade, Response> {
-        let upgrade = self.upgrade.take();
-        upgrade.unwrap_or_else(|| Err(StatusCode::UPGRADE_REQUIRED.into_response()))
     }
 
     pub(super) fn server(&self) -> &Arc<Server> {

@@ -291,7 +291,7 @@ mod tests {
                 "The API key has `limits.connections_per_key` connections."
             }
             Close::InvalidMessage(_) => {
-                "Not a message of the protocol. The reason says what is wrong. In `graphql-ws` most are answered `error` instead, and the connection goes on."
+                "Not a message of the protocol. The reason says what is wrong. In `graphql-ws` most are answered `error` instead, and the connection goes on; so are AllenHark's, up to ten in a row that are none of its messages."
             }
             Close::Unauthorized => {
                 "A subscribe before the acknowledgement. In `graphql-ws` it waits for that, but not for a `connection_init` that has not come."

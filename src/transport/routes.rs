@@ -72,15 +72,14 @@ impl Routes {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics));
-        let mut fixed = fixed;
-        if self.server.apis.allenhark.is_some() {
-            fixed = fixed.merge(ws::allenhark::routes());
-        }
         // A set, because a path that is routed twice is a panic.
         let paths: BTreeSet<_> = self.also_at.iter().chain([&self.path]).collect();
         let mut router = paths.iter().fold(fixed, |router, path| {
             router.route(path, get(ask).post(ask_by_post).put(reserve).delete(end))
         });
+        if let Some(shared) = &self.server.apis.allenhark {
+            router = router.merge(ws::allenhark::routes(shared));
+        }
         if self.playground.is_some() {
             for route in playground::routes(&paths) {
                 router = router.route(&route, get(playground_file));

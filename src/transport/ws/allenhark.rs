@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -37,18 +37,26 @@ use crate::transport::protocol::Protocol;
 use crate::transport::routes::Routes;
 use crate::transport::server::ConnectionLimits;
 
-/// Where it is spoken.
-pub(in crate::transport) fn routes() -> Router<Arc<Routes>> {
-    Router::new().route("/v1/ws", get(open))
+/// Where it is spoken, if it is switched on.
+pub(in crate::transport) fn routes(shared: &Arc<AllenHark>) -> Router<Arc<Routes>> {
+    Router::new()
+        .route("/v1/ws", get(open))
+        .layer(Extension(shared.clone()))
 }
 
-async fn open(arrival: Arrival) -> Response {
-    let Some(shared) = arrival.server().apis.allenhark.clone() else {
-        return axum::http::StatusCode::NOT_FOUND.into_response();
+async fn open(Extension(shared): Extension<Arc<AllenHark>>, mut arrival: Arrival) -> Response {
+    let upgrade = match std::mem::replace(&mut arrival.upgrade, Err(Response::default())) {
+        Ok(upgrade) => upgrade,
+        Err(answer) => return answer,
     };
-    let message_bytes = shared.config.message_bytes;
-    let entry = Stranger::new(shared);
-    accept_stranger(arrival, Protocol::AllenHark, message_bytes, entry)
+    let (protocol, message_bytes) = (Protocol::AllenHark, shared.config.message_bytes);
+    accept_stranger(
+        arrival,
+        upgrade,
+        protocol,
+        message_bytes,
+        Stranger::new(shared),
+    )
 }
 
 /// What a client says.

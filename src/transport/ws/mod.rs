@@ -10,7 +10,7 @@ mod heartbeat;
 mod message;
 mod open;
 mod pace;
-pub mod plain;
+pub(super) mod plain;
 mod refresh;
 mod socket;
 mod upgrade;

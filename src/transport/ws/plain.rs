@@ -15,6 +15,7 @@ use super::connection::{Connection, Conversation, Heard, Opened, Says, hear};
 use super::door::{self, Door, Premises};
 use super::heartbeat::{Heartbeat, Rhythm};
 use super::socket::Line;
+use super::upgrade::Upgrade;
 use crate::auth::{Credentials, Identity, Session};
 use crate::channels::Question;
 use crate::event::WebhookId;
@@ -309,35 +310,33 @@ impl<A: Api> Talk<A> {
 /// Lets a client in that said who it is when it asked for the upgrade.
 pub(super) fn accept_known(
     arrival: Arrival,
+    upgrade: Upgrade,
     protocol: Protocol,
     session: Session,
     api: impl Api,
 ) -> Response {
     let bytes = arrival.server().limits.message_bytes;
-    accept(arrival, protocol, bytes, Known { session, api })
+    accept(arrival, upgrade, protocol, bytes, Known { session, api })
 }
 
 /// Lets a client in that says it on the socket, in messages of so many bytes at most.
 pub(super) fn accept_stranger(
     arrival: Arrival,
+    upgrade: Upgrade,
     protocol: Protocol,
     message_bytes: usize,
     entry: impl Entry,
 ) -> Response {
-    accept(arrival, protocol, message_bytes, Entered(entry))
+    accept(arrival, upgrade, protocol, message_bytes, Entered(entry))
 }
 
-/// Answers whoever asks for no WebSocket.
 fn accept(
-    mut arrival: Arrival,
+    arrival: Arrival,
+    upgrade: Upgrade,
     protocol: Protocol,
     message_bytes: usize,
     door: impl Door,
 ) -> Response {
-    let upgrade = match arrival.take_upgrade() {
-        Ok(upgrade) => upgrade,
-        Err(response) => return response,
-    };
     let place = match arrival.place() {
         Ok(place) => place,
         Err(full) => return full.into_response(),
