@@ -3,11 +3,13 @@
 use ::tidings::topic::SolanaAddress;
 
 use super::{
-    ACCOUNT, AUTH_SUCCESS, MINT, OTHER, SUBSCRIBE_BOT, SUBSCRIBE_PRICE, SUBSCRIBED_BOT,
-    SUBSCRIBED_PRICE, ask, auth, connect, error_code, fence, is_now, let_in, own, signed_in, start,
+    ACCOUNT, AUTH_SUCCESS, MINT, NO_SUCH_BOT, OTHER, SUBSCRIBE_BOT, SUBSCRIBE_PRICE,
+    SUBSCRIBED_BOT, SUBSCRIBED_PRICE, ask, auth, connect, error_code, fence, is_now, let_in, own,
+    signed_in, start,
 };
 use crate::client::Client;
 use crate::tidings::{ISSUER, Tidings};
+use crate::token_issuer::{TokenIssuer, token};
 
 #[tokio::test]
 async fn a_good_key_is_acknowledged() {
@@ -113,6 +115,35 @@ async fn commands_right_behind_an_auth_are_answered_in_order() {
         for (_, answer) in &session {
             assert_eq!(client.text().await, *answer);
         }
+    }
+}
+
+/// However long that takes: here the issuer of its token has to be asked for its keys.
+#[tokio::test]
+async fn what_is_said_while_credentials_are_checked_is_answered_when_they_were() {
+    let issuer = TokenIssuer::start().await;
+    issuer.publish(&[("one", "rsa.pem")]);
+    issuer.hold();
+    let issuers = format!("[{{ jwks_url = '{}' }}]", issuer.url());
+    let server = start(&[
+        ("TIDINGS_JWT__ISSUERS", issuers.as_str()),
+        ("TIDINGS_JWT__JWKS_TIMEOUT", "60s"),
+        ("TIDINGS_AUTH__TIMEOUT", "60s"),
+    ])
+    .await;
+    let end = jiff::Timestamp::now().as_second() + 3600;
+    let claims = serde_json::json!({ "sub": ACCOUNT, "exp": end });
+    let mut client = connect(&server).await;
+    client
+        .send(&auth(&token("rsa.pem", Some("one"), claims)))
+        .await;
+    client.send(SUBSCRIBE_PRICE).await;
+    client.send(SUBSCRIBE_BOT).await;
+    issuer.until_asked(1).await;
+    assert_eq!(server.metric("tidings_subscriptions").await, 0.0);
+    issuer.let_go();
+    for answer in [AUTH_SUCCESS, SUBSCRIBED_PRICE, NO_SUCH_BOT] {
+        assert_eq!(client.text().await, answer);
     }
 }
 
