@@ -11,6 +11,7 @@ use url::Url;
 
 use super::Settings;
 use crate::auth::IssuerConfig;
+use crate::channels::websocks::Plan;
 use crate::redis_link::RedisAddress;
 use crate::spelling::nearest;
 
@@ -21,13 +22,20 @@ const BUS_URL: &str = "bus.url";
 const BUS_KIND: &str = "bus.kind";
 const ISSUERS: &str = "jwt.issuers";
 
+/// Settings that are lists of tables, and what there may be in one.
+const TABLES: [(&str, &[&str]); 2] = [
+    (ISSUERS, &IssuerConfig::FIELDS),
+    ("websocks.plans", Plan::FIELDS),
+];
+
 /// Settings whose default is their absence: what the default file has only in comments.
-const WITHOUT_DEFAULT: [&str; 5] = [
+const WITHOUT_DEFAULT: [&str; 6] = [
     BUS_URL,
     "redis.ca_file",
     "jwt.ca_file",
     "server.name",
     "documents.manifest",
+    "websocks.public_url",
 ];
 
 /// Leases are renewed three times before they end: shorter ones keep Redis busy with little else, and
@@ -137,7 +145,9 @@ impl Layers {
     /// What they come to.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         self.check_bus()?;
-        self.check_issuers()?;
+        for (key, fields) in TABLES {
+            self.check_tables(key, fields)?;
+        }
         for (key, value) in leaves(&self.merged) {
             self.check_zero(&key, value)?;
         }
@@ -162,6 +172,12 @@ impl Layers {
             return Err(self.wrong(&key, why));
         }
         if let Err((key, why)) = settings.documents.check() {
+            return Err(self.wrong(key, why));
+        }
+        if let Err((key, why)) = settings.websocks.check() {
+            return Err(self.wrong(key, why));
+        }
+        if let Err((key, why)) = settings.check_paths() {
             return Err(self.wrong(key, why));
         }
         Ok(settings)
@@ -280,18 +296,16 @@ impl Layers {
 
     /// What is in a list of tables has no default to be compared with; and serde's own words for what is
     /// no table would repeat it.
-    fn check_issuers(&self) -> Result<(), ConfigError> {
-        let issuers = get(&self.merged, ISSUERS).and_then(Value::as_array);
-        for (number, issuer) in issuers.into_iter().flatten().enumerate() {
-            let place = format!("{ISSUERS}[{number}]");
-            let Some(issuer) = issuer.as_table() else {
+    fn check_tables(&self, key: &str, fields: &[&'static str]) -> Result<(), ConfigError> {
+        let tables = get(&self.merged, key).and_then(Value::as_array);
+        for (number, table) in tables.into_iter().flatten().enumerate() {
+            let place = format!("{key}[{number}]");
+            let Some(table) = table.as_table() else {
                 return Err(self.wrong(&place, "expected a table"));
             };
-            let mut fields = issuer.keys();
-            if let Some(field) =
-                fields.find(|field| !IssuerConfig::FIELDS.contains(&field.as_str()))
-            {
-                let nearest = nearest(field, IssuerConfig::FIELDS);
+            let mut said = table.keys();
+            if let Some(field) = said.find(|field| !fields.contains(&field.as_str())) {
+                let nearest = nearest(field, fields.iter().copied());
                 return Err(ConfigError::Unknown {
                     origin: self.origin(&place),
                     nearest: nearest.map(|nearest| format!("{place}.{nearest}")),
@@ -672,6 +686,40 @@ mod tests {
         assert_snapshot!(wrong("[jwt]\ngrantable_scopes = ['all']", &[], &[]), @r#"jwt.grantable_scopes (from tidings.toml): expected a list such as ["read", "receive"]"#);
         assert_snapshot!(wrong("[jwt]\njwks_fresh_min = '1h'", &[], &[]), @"jwt.jwks_fresh_min (from tidings.toml): expected no more than jwt.jwks_fresh_max");
         assert_snapshot!(wrong("[jwt]\njwks_interval = '0s'", &[], &[]), @"jwt.jwks_interval (from tidings.toml): expected more than nothing");
+    }
+
+    #[test]
+    fn plans_are_a_list_of_tables_and_the_default_is_one_of_them() {
+        let plans = r#"[{ name = "one", quota = 5 }, { name = "all" }]"#;
+        let env = [
+            ("TIDINGS_WEBSOCKS__PLANS", plans),
+            ("TIDINGS_WEBSOCKS__DEFAULT_PLAN", "one"),
+        ];
+        let websocks = settings("", &env, &[]).websocks;
+        assert_eq!(websocks.plan("one").unwrap().quota, Some(5));
+        assert_eq!(websocks.plan("all").unwrap().quota, None);
+        assert_snapshot!(wrong("", &env[..1], &[]), @"websocks.default_plan (the default): expected one of the plans: one, all");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quta = 5 }]", &[], &[]), @"unknown setting websocks.plans[0].quta (from tidings.toml), did you mean websocks.plans[0].quota?");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quota = -5 }]", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'a b' }]", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free' }, { name = 'free' }]", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nplans = []", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nplans = 'free'", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\npublic_url = 'hooks.example'", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nkeepalive = '0s'", &[], &[]), @"");
+    }
+
+    #[test]
+    fn the_websocket_for_webhooks_is_at_a_path_of_its_own() {
+        let on = [("TIDINGS_WEBSOCKS__ENABLED", "true")];
+        settings("[server]\npath = '/'", &[], &[]);
+        settings("", &on, &[]);
+        assert_snapshot!(wrong("[server]\npath = '/'", &on, &[]), @"");
+        assert_snapshot!(wrong("[websocks]\npath = '/rewards-graphql-api'", &on, &[]), @"");
+        assert_snapshot!(wrong("[websocks]\npath = '/metrics'", &on, &[]), @"");
+        assert_snapshot!(wrong("[websocks]\npath = '/api/usage'", &on, &[]), @"");
+        assert_snapshot!(wrong("[websocks]\npath = 'ws'", &[], &[]), @"");
+        assert_snapshot!(wrong("[server]\nalso_at = ['/api/in/x']", &on, &[]), @"");
     }
 
     #[test]

@@ -60,6 +60,12 @@ pub fn is_fixed(path: &str) -> bool {
     fixed.contains(&path) || path.starts_with("/v1/")
 }
 
+/// Whether a path is one of WebSocks', besides that of its WebSocket.
+pub fn is_of_websocks(path: &str) -> bool {
+    let fixed = ["/api/usage", "/api/events/stream"];
+    fixed.contains(&path) || path.starts_with("/api/in/")
+}
+
 impl Routes {
     /// All routes.
     pub fn router(self) -> Router {
