@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authenticator, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
+use crate::channels::Channels;
 use crate::config::Settings;
 use crate::demo::{Demo, DemoInvoice, DemoIssuer};
 use crate::drain::{Drain, StopSignals};
@@ -24,6 +25,7 @@ use crate::store::{Mirrored, Store, refresh};
 use crate::telemetry;
 use crate::topic::{Topic, UserId};
 use crate::transport::address::{Addresses, TrustedProxies};
+use crate::transport::apis::Apis;
 use crate::transport::entrance::Entrance;
 use crate::transport::http::Http;
 use crate::transport::listener::{self, SocketLimits};
@@ -233,6 +235,10 @@ impl Inside {
         });
         let server = Server::new(
             graphql,
+            Apis {
+                channels: Channels::new(hub.clone()),
+                plans: self.mirrored.plans,
+            },
             authenticator,
             self.registry.clone(),
             limits.of_connection(),

@@ -122,6 +122,13 @@ impl Shard {
         true
     }
 
+    /// Has all members know that events were lost.
+    pub(super) fn miss(&self) {
+        for member in &*self.members() {
+            member.outbox.miss();
+        }
+    }
+
     /// Tells all members, and how many payloads that took.
     fn deliver(&self, delivery: &Delivery, scratch: &mut Scratch) -> usize {
         let Scratch {

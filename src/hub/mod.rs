@@ -130,10 +130,34 @@ enum Local {
     Remember(Topic, Event),
     /// The terms of an invoice that are over at this time.
     Expired(PaymentHash, SystemTime),
-    /// Tell everybody but those who listen to invoices the present state.
+    /// Tell everybody what there is to tell after a gap, but those who listen to what is recalled.
     TellPresent,
     /// Tell everybody who listens to an invoice the present state.
     TellInvoice(PaymentHash),
+}
+
+/// What those who listen to a topic are told after events may have been lost; what goes for most last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gap {
+    /// What was kept of it, one by one, as soon as the store was asked. Payments of accounts are kept nowhere;
+    /// who hears them hears prices, too.
+    Recalled,
+    /// The present state.
+    Told,
+    /// That they have missed something: nobody keeps it for them.
+    Missed,
+}
+
+impl Gap {
+    fn of(topic: &Topic) -> Self {
+        match topic {
+            Topic::Account(_) | Topic::Invoice(_) | Topic::Webhook(_) => Gap::Recalled,
+            Topic::Price(_) | Topic::UserPrice(_) | Topic::Rewards(_) | Topic::MintPrice(_) => {
+                Gap::Told
+            }
+            Topic::Dataset(_) | Topic::Bot(_) | Topic::Wallet(_) => Gap::Missed,
+        }
+    }
 }
 
 /// Messages that this node may have under way to itself.
@@ -431,25 +455,15 @@ impl Hub {
                 self.on_expired(batch, hash, at);
             }
             Local::TellPresent => {
-                let running = self.operations.all();
-                // What listens to nothing (an error that was told once) has missed nothing. Accounts have
-                // no state; those who hear them hear prices, too. Nor have chains and bots. Webhooks that
-                // were missed are told one by one.
-                let has_state = |shared: &Arc<Shared>| {
-                    shared.topics.iter().any(|topic| match topic {
-                        Topic::Price(_)
-                        | Topic::UserPrice(_)
-                        | Topic::Rewards(_)
-                        | Topic::MintPrice(_) => true,
-                        Topic::Account(_)
-                        | Topic::Invoice(_)
-                        | Topic::Dataset(_)
-                        | Topic::Bot(_)
-                        | Topic::Wallet(_)
-                        | Topic::Webhook(_) => false,
-                    })
-                };
-                batch.add_stale(running.into_iter().filter(has_state));
+                for shared in self.operations.all() {
+                    // What listens to nothing (an error that was told once) has missed nothing.
+                    let gaps = shared.topics.iter().map(Gap::of);
+                    match gaps.max() {
+                        Some(Gap::Missed) => shared.miss(),
+                        Some(Gap::Told) => batch.add_stale([shared]),
+                        Some(Gap::Recalled) | None => {}
+                    }
+                }
             }
             Local::TellInvoice(hash) => {
                 batch.add_stale(self.topics.listeners(&Topic::Invoice(hash)));

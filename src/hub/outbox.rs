@@ -120,6 +120,8 @@ pub enum State {
     Pending { since: Instant },
     /// More pended than the limits allow.
     Overflowed,
+    /// Events were lost on their way here.
+    Missed,
 }
 
 /// Who pushes a frame.
@@ -140,6 +142,7 @@ enum Origin {
 #[derive(Debug, Default)]
 struct Pending {
     overflowed: bool,
+    missed: bool,
     /// The other side has gone, or nothing more is to be said.
     shut: bool,
     backlog: Option<Box<Backlog>>,
@@ -264,11 +267,18 @@ impl Outbox {
         let pending = self.pending();
         match &pending.backlog {
             _ if pending.overflowed => State::Overflowed,
+            _ if pending.missed => State::Missed,
             Some(backlog) => State::Pending {
                 since: backlog.since,
             },
             None => State::Clear,
         }
+    }
+
+    /// Says that events were lost on their way here, which nothing makes up for.
+    pub(super) fn miss(&self) {
+        self.pending().missed = true;
+        self.ring();
     }
 
     /// The subscriptions whose last frame is on its way, each once.

@@ -284,6 +284,13 @@ impl Shared {
         running.send_off(told.collect(), Some(up_to), last)
     }
 
+    /// Has all members know that events were lost.
+    pub(super) fn miss(&self) {
+        for shard in &self.running().shards {
+            shard.miss();
+        }
+    }
+
     /// Where it stands among the operations on one of its topics.
     pub(super) fn place(&self, topic: &Topic) -> Option<&AtomicUsize> {
         let at = self.topics.iter().position(|own| own == topic)?;

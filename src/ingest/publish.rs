@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_no_subscriber_could_read_is_refused() {
-        assert_snapshot!(refused("PRICES", "{}"), @r#"there is no channel "PRICES"; there are PRICE_UPDATE_<currency>, USER_PRICE_UPDATE_<currency>, ACCOUNT_UPDATE_<account id>, LN_PAYMENT_STATUS_<payment hash>, REWARDS_STATUS_<user id>"#);
+        assert_snapshot!(refused("PRICES", "{}"), @r#"there is no channel "PRICES"; there are PRICE_UPDATE_<currency>, USER_PRICE_UPDATE_<currency>, ACCOUNT_UPDATE_<account id>, LN_PAYMENT_STATUS_<payment hash>, REWARDS_STATUS_<user id>, DATASET_<chain>_<dataset>, BOT_<bot id>, MINT_PRICE_<mint>, WALLET_TX_<wallet>, WEBHOOK_<account id>"#);
         assert_snapshot!(refused("PRICE_UPDATE_USD", "{}"), @"the body is not what PRICE_UPDATE_USD tells: pricePerSat is missing, or not above zero");
         assert_snapshot!(refused("PRICE_UPDATE_USD", r#"{"pricePerSat":"cheap"}"#), @"the body is not what PRICE_UPDATE_USD tells: pricePerSat: not a number at line 1 column 22");
     }

@@ -27,6 +27,8 @@ pub enum Close {
     MessageTooBig,
     /// More pends than the limits allow, or a write did not end in time.
     TooSlow,
+    /// Events were lost on their way, of those that nobody keeps.
+    Missed,
     /// Credentials cannot be checked now. Never a code that says that they are wrong.
     Unavailable,
     /// The user or the key has as many connections as it may.
@@ -49,6 +51,14 @@ pub enum Close {
     SubprotocolNotAcceptable,
     /// No `connection_init` within `limits.init_timeout`, or nobody opened a stream that was reserved.
     InitTimeout,
+    /// Nobody has said who it is in time, on a socket of a plain-JSON API.
+    AuthTimeout,
+    /// Nothing was subscribed to for a while, where that is all that a connection is for.
+    IdleTimeout,
+    /// The client was to ping, and has not.
+    NoPing,
+    /// The client says more than it may, and goes on when it is told so.
+    TooManyMessages,
     /// A subscribe with an id that is in use.
     SubscriberExists(String),
     /// The same client has come back, with the same `connection_id`.
@@ -70,24 +80,26 @@ impl Close {
     pub fn code(&self) -> Option<u16> {
         Some(match self {
             Close::ByClient | Close::Completed | Close::Gone | Close::Unresponsive => return None,
-            Close::Terminated => 1000,
+            Close::Terminated | Close::IdleTimeout => 1000,
             Close::GoingAway => 1001,
             Close::ProtocolError => 1002,
             Close::NotUtf8 => 1007,
             Close::MessageTooBig => 1009,
-            Close::TooSlow | Close::Unavailable | Close::TooManyConnections(_) => 1013,
+            Close::TooSlow | Close::Missed | Close::Unavailable | Close::TooManyConnections(_) => {
+                1013
+            }
             Close::InvalidMessage(_) => 4400,
-            Close::Unauthorized => 4401,
+            Close::Unauthorized | Close::AuthTimeout => 4401,
             Close::Forbidden
             | Close::BadConnectionId(_)
             | Close::KeyRevoked
             | Close::KeyExpired
             | Close::TokenExpired => 4403,
             Close::SubprotocolNotAcceptable => 4406,
-            Close::InitTimeout => 4408,
+            Close::InitTimeout | Close::NoPing => 4408,
             Close::SubscriberExists(_) => 4409,
             Close::Replaced => 4410,
-            Close::TooManyInits => 4429,
+            Close::TooManyInits | Close::TooManyMessages => 4429,
             Close::ByOperator { code, .. } => code.number(),
         })
     }
@@ -107,6 +119,7 @@ impl Close {
             Close::NotUtf8 => "Text that is not UTF-8".into(),
             Close::MessageTooBig => "Message too big".into(),
             Close::TooSlow => "Too slow: more is pending than this connection may have".into(),
+            Close::Missed => "Events were missed: the bus was away".into(),
             Close::Unavailable => "Credentials cannot be checked now, try again later".into(),
             Close::TooManyConnections(TooMany::User) => "Too many connections of this user".into(),
             Close::TooManyConnections(TooMany::Key) => "Too many connections with this key".into(),
@@ -119,6 +132,10 @@ impl Close {
             Close::BadConnectionId(bad) => bad.to_string().into(),
             Close::SubprotocolNotAcceptable => "Subprotocol not acceptable".into(),
             Close::InitTimeout => "Connection initialisation timeout".into(),
+            Close::AuthTimeout => "Authentication timeout".into(),
+            Close::IdleTimeout => "idle timeout".into(),
+            Close::NoPing => "No ping for too long".into(),
+            Close::TooManyMessages => "Too many messages".into(),
             Close::SubscriberExists(id) => format!("Subscriber for {id} already exists").into(),
             Close::Replaced => "Replaced by a newer connection".into(),
             Close::TooManyInits => "Too many initialisation requests".into(),
@@ -143,6 +160,7 @@ impl Close {
             Close::NotUtf8 => "not_utf8",
             Close::MessageTooBig => "message_too_big",
             Close::TooSlow => "too_slow",
+            Close::Missed => "missed",
             Close::Unavailable => "unavailable",
             Close::TooManyConnections(TooMany::User) => "too_many_of_user",
             Close::TooManyConnections(TooMany::Key) => "too_many_of_key",
@@ -155,6 +173,10 @@ impl Close {
             Close::BadConnectionId(_) => "bad_connection_id",
             Close::SubprotocolNotAcceptable => "subprotocol_not_acceptable",
             Close::InitTimeout => "init_timeout",
+            Close::AuthTimeout => "auth_timeout",
+            Close::IdleTimeout => "idle_timeout",
+            Close::NoPing => "no_ping",
+            Close::TooManyMessages => "too_many_messages",
             Close::SubscriberExists(_) => "subscriber_exists",
             Close::Replaced => "replaced",
             Close::TooManyInits => "too_many_inits",
@@ -178,6 +200,7 @@ mod tests {
         vec![
             Close::ByClient,
             Close::Terminated,
+            Close::IdleTimeout,
             Close::Completed,
             Close::Gone,
             Close::Unresponsive,
@@ -186,11 +209,13 @@ mod tests {
             Close::NotUtf8,
             Close::MessageTooBig,
             Close::TooSlow,
+            Close::Missed,
             Close::Unavailable,
             Close::TooManyConnections(TooMany::User),
             Close::TooManyConnections(TooMany::Key),
             Close::InvalidMessage("…".into()),
             Close::Unauthorized,
+            Close::AuthTimeout,
             Close::Forbidden,
             Close::BadConnectionId(BadConnectionId::Missing),
             Close::KeyRevoked,
@@ -202,9 +227,11 @@ mod tests {
             },
             Close::SubprotocolNotAcceptable,
             Close::InitTimeout,
+            Close::NoPing,
             Close::SubscriberExists("…".to_owned()),
             Close::Replaced,
             Close::TooManyInits,
+            Close::TooManyMessages,
         ]
     }
 
@@ -251,6 +278,9 @@ mod tests {
             Close::TooSlow => {
                 "More pends than `limits.outbox_frames` or `limits.outbox_bytes` allow, or a write took over `limits.write_timeout`."
             }
+            Close::Missed => {
+                "The bus was away, and the client listens to what nobody keeps meanwhile: datasets, bots, transactions. It is not left to believe that nothing has happened."
+            }
             Close::Unavailable => {
                 "The credentials cannot be checked now: the store of keys was not read yet, or the issuer of the token is away and its key is not known."
             }
@@ -283,6 +313,12 @@ mod tests {
             Close::InitTimeout => {
                 "No `connection_init` within `limits.init_timeout`; or a reserved event stream that nobody opened within `limits.reservation`."
             }
+            Close::AuthTimeout => "AllenHark: no `auth` within `allenhark.auth_timeout`.",
+            Close::IdleTimeout => "BlockDB: nothing was subscribed to for `blockdb.idle_timeout`.",
+            Close::NoPing => "AllenHark: the client sent no ping for `allenhark.idle_timeout`.",
+            Close::TooManyMessages => {
+                "AllenHark: the client said more than its tier allows, and went on after it was told so."
+            }
             Close::SubscriberExists(_) => {
                 "A subscribe with an id that is in use. In `graphql-ws` it takes the place of the other."
             }
@@ -310,6 +346,9 @@ Over HTTP there are no codes. Whoever is not let in is answered 401 (bad credent
 many connections) or 503 (come back later). A stream that is to come back at once (1001, 1012, 1013 below) just ends, which its
 client answers by that, and a multipart response says the words first; every other end is told as an error with the words, and
 the name in capitals as its `extensions.code`.
+
+BlockDB's protocol has no codes of its own: there every code from 4400 on is 1008. WebSocks' and AllenHark's close with 4401
+where it says 4403 here.
 
 | code | words | the client | reason | when |
 |---|---|---|---|---|

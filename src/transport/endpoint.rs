@@ -2,17 +2,16 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::close::Close;
-use super::entrance::Place;
+use super::entrance::{Full, Place};
 use super::introduction::Introduction;
 use super::protocol::Protocol;
 use super::server::Server;
-use crate::auth::{AuthError, Session};
+use crate::auth::{AuthError, Credentials, Identity, Session};
 use crate::hub::Outbox;
 use crate::metrics::{ConnectionLabel, Held, Metrics, ReasonLabel};
 use crate::registry::{BadConnectionId, ConnectionId, Newcomer, Registered};
@@ -38,6 +37,13 @@ pub(super) struct Endpoint {
     counted: Held,
     /// `None` where nothing is limited.
     place: Option<Place>,
+}
+
+/// Why a client is not let in, where it is answered over HTTP.
+#[derive(Debug)]
+pub(super) enum NotLetIn {
+    Full(Full),
+    Refused(Close),
 }
 
 impl Client {
@@ -81,10 +87,18 @@ impl Endpoint {
         self.key = session.credential.key_id();
     }
 
-    /// How often the client is pinged.
-    pub(super) fn ping_interval(&self) -> Duration {
-        self.protocol
-            .ping_interval(self.server.limits.ping_interval)
+    /// Counts the client among those who are connected, under no name, if there is room for one more of it.
+    pub(super) async fn register(&self, session: &Session) -> Result<Registered, Close> {
+        let (client, protocol) = (self.client, self.protocol);
+        register(
+            &self.server,
+            client,
+            protocol,
+            self.outbox.clone(),
+            session,
+            None,
+        )
+        .await
     }
 
     pub(super) fn say(&self, text: &str) {
@@ -100,7 +114,7 @@ impl Endpoint {
             id = %self.client.id.simple(),
             protocol = self.protocol.name(),
             key = self.key.map(tracing::field::display),
-            close.code = close.code(),
+            close.code = self.protocol.close_code(close),
             close.reason = reason,
             duration_ms = self.since.elapsed().as_millis() as u64,
             "connection ended"
@@ -121,19 +135,55 @@ pub(super) async fn admit(
         connection_id: given,
         wants_info,
     } = introduction;
+    let session = authenticate(server, client, &credentials).await?;
+    let name = connection_id(given, session.identity.user().is_some());
+    let name = name.map_err(Close::BadConnectionId)?;
+    let name = name.or_else(|| wants_info.then(ConnectionId::generate));
+    let registered = register(server, client, protocol, outbox, &session, name).await?;
+    Ok((session, registered))
+}
+
+/// Who it is that brings these credentials.
+async fn authenticate(
+    server: &Server,
+    client: Client,
+    credentials: &Credentials,
+) -> Result<Session, Close> {
     let authenticator = &server.authenticator;
     let session = authenticator
-        .authenticate(&credentials, Some(client.id))
+        .authenticate(credentials, Some(client.id))
         .await;
-    let session = session.map_err(|error| match error {
+    session.map_err(|error| match error {
         AuthError::Forbidden(_) => Close::Forbidden,
         AuthError::Unavailable(_) => Close::Unavailable,
-    })?;
+    })
+}
+
+/// The same where nobody is let in who is nobody in particular.
+pub(super) async fn identify(
+    server: &Server,
+    client: Client,
+    credentials: &Credentials,
+) -> Result<Session, Close> {
+    let session = authenticate(server, client, credentials).await?;
+    match session.identity == Identity::ANONYMOUS {
+        true => Err(Close::Forbidden),
+        false => Ok(session),
+    }
+}
+
+/// Counts a client among those who are connected, if there is room for one more of it.
+async fn register(
+    server: &Server,
+    client: Client,
+    protocol: Protocol,
+    outbox: Arc<Outbox>,
+    session: &Session,
+    connection_id: Option<ConnectionId>,
+) -> Result<Registered, Close> {
     let newcomer = Newcomer {
         id: client.id,
-        connection_id: connection_id(given, session.identity.user().is_some())
-            .map_err(Close::BadConnectionId)?
-            .or_else(|| wants_info.then(ConnectionId::generate)),
+        connection_id,
         identity: session.identity.clone(),
         key: session.credential.key_id(),
         protocol: protocol.name(),
@@ -141,8 +191,7 @@ pub(super) async fn admit(
         outbox,
     };
     let registered = server.registry.register(newcomer).await;
-    let registered = registered.map_err(Close::TooManyConnections)?;
-    Ok((session, registered))
+    registered.map_err(Close::TooManyConnections)
 }
 
 /// What the client calls the connection, as nothing is as good as none. A rewards user must say so.

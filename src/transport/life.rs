@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::close::Close;
 use super::endpoint::Endpoint;
+use super::operation::{NotBegun, Operation};
 use super::subscriptions::{Started, Subscriptions};
 use crate::auth::{Credential, Session, SessionEnd};
-use crate::graphql::{GraphqlError, Refusal, Request, errors_json};
 use crate::hub::State;
 use crate::registry::{Goodbye, Registered};
 
@@ -60,6 +60,7 @@ impl Life {
         self.forget_ended(endpoint);
         match endpoint.outbox.state() {
             State::Overflowed => Err(Close::TooSlow),
+            State::Missed => Err(Close::Missed),
             State::Pending { since }
                 if since + endpoint.server.limits.write_timeout <= Instant::now() =>
             {
@@ -92,7 +93,7 @@ impl Life {
     }
 
     /// Begins an operation. Most start on the spot; one that must wait for the bus keeps nobody waiting.
-    pub(super) fn begin(&mut self, endpoint: &Endpoint, id: &str, request: Request) -> Begun {
+    pub(super) fn begin(&mut self, endpoint: &Endpoint, id: &str, operation: Operation) -> Begun {
         // The client may have heard of an end before its task has.
         self.forget_ended(endpoint);
         let subscriptions = &mut self.subscriptions;
@@ -103,21 +104,17 @@ impl Life {
         let is_full = subscriptions.count() >= limit;
         let subscription = subscriptions.reserve(id);
         if is_full {
-            let message = format!("A connection may have {limit} subscriptions at a time");
-            let error = GraphqlError::new(message).coded("TOO_MANY_SUBSCRIPTIONS");
             return Begun::Started(Started {
                 subscription,
-                result: Err(Refusal::Error(errors_json(&[error]))),
+                result: Err(NotBegun::TooMany(limit)),
             });
         }
-        let graphql = endpoint.server.graphql.clone();
+        let server = endpoint.server.clone();
         let identity = self.session.identity.clone();
         let outbox = endpoint.outbox.clone();
         let envelope = endpoint.protocol.envelope(subscription, id);
         let mut start = async move {
-            let result = graphql
-                .subscribe(&identity, request, &outbox, &envelope)
-                .await;
+            let result = operation.start(server, identity, outbox, envelope).await;
             Started {
                 subscription,
                 result,
@@ -135,7 +132,7 @@ impl Life {
 
     /// What has started runs from now on. What was refused is forgotten; that is to be told to the client,
     /// under this id, unless it has ended it meanwhile.
-    pub(super) fn settle(&mut self, started: Started) -> Option<(Box<str>, Refusal)> {
+    pub(super) fn settle(&mut self, started: Started) -> Option<(Box<str>, NotBegun)> {
         let Started {
             subscription,
             result,
@@ -145,7 +142,7 @@ impl Life {
                 self.subscriptions.runs(subscription, membership);
                 None
             }
-            Err(refusal) => Some((self.subscriptions.forget(subscription)?, refusal)),
+            Err(why) => Some((self.subscriptions.forget(subscription)?, why)),
         }
     }
 

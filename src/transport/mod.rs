@@ -1,6 +1,8 @@
 //! How clients are spoken to.
 
 pub mod address;
+pub mod apis;
+mod arrival;
 mod clock;
 pub mod close;
 pub mod connections;
@@ -10,6 +12,7 @@ pub mod http;
 pub mod introduction;
 mod life;
 pub mod listener;
+mod operation;
 pub mod origin;
 pub mod playground;
 mod preferences;

@@ -1,9 +1,8 @@
 //! What a connection speaks: a closed list.
 
-use std::time::Duration;
-
-use super::http::{multipart, sse};
-use super::ws::{graphql_transport_ws, graphql_ws};
+use super::close::Close;
+use super::http::{Flow, multipart, sse};
+use super::ws::{graphql_transport_ws, graphql_ws, plain};
 use crate::graphql::Refusal;
 use crate::hub::{Envelope, Framing, Outbox, Words};
 
@@ -20,6 +19,14 @@ pub enum Protocol {
     SseSingle,
     /// Subscriptions over `multipart/mixed`, as Apollo's clients ask for them.
     Multipart,
+    /// An account's webhooks over a WebSocket, as WebSocks has them,
+    WebSocks,
+    /// and over Server-Sent Events.
+    WebSocksSse,
+    /// Datasets of chains, as BlockDB has them.
+    BlockDb,
+    /// Bots, prices and transactions, as AllenHark has them.
+    AllenHark,
 }
 
 impl Protocol {
@@ -31,23 +38,45 @@ impl Protocol {
             Protocol::Sse => "sse",
             Protocol::SseSingle => "sse-single",
             Protocol::Multipart => "multipart",
+            Protocol::WebSocks => "websocks",
+            Protocol::WebSocksSse => "websocks-sse",
+            Protocol::BlockDb => "blockdb",
+            Protocol::AllenHark => "allenhark",
         }
     }
 
     /// How its texts are framed.
     pub(super) fn framing(self) -> Framing {
         match self {
-            Protocol::GraphqlTransportWs | Protocol::GraphqlWs => Framing::WebSocket,
-            Protocol::Sse | Protocol::SseSingle | Protocol::Multipart => Framing::Bare,
+            Protocol::GraphqlTransportWs
+            | Protocol::GraphqlWs
+            | Protocol::WebSocks
+            | Protocol::BlockDb
+            | Protocol::AllenHark => Framing::WebSocket,
+            Protocol::Sse | Protocol::SseSingle | Protocol::Multipart | Protocol::WebSocksSse => {
+                Framing::Bare
+            }
         }
     }
 
-    /// How often a client is pinged, where this is how often it need be.
-    pub(super) fn ping_interval(self, interval: Duration) -> Duration {
+    /// The code by which clients of this protocol are told why they are closed.
+    pub(super) fn close_code(self, close: &Close) -> Option<u16> {
+        let code = close.code()?;
+        Some(match (self, code) {
+            // It has no codes of its own.
+            (Protocol::BlockDb, 4000..) => 1008,
+            // Bad credentials are 4401 here, which GraphQL's protocols have for something else.
+            (Protocol::WebSocks | Protocol::AllenHark, 4403) => 4401,
+            _ => code,
+        })
+    }
+
+    /// What a response that goes on says besides results, for protocols that are spoken in such.
+    pub(super) fn flow(self) -> &'static Flow {
         match self {
-            // With each ping comes a `ka`, for which its clients do not wait longer.
-            Protocol::GraphqlWs => interval.min(graphql_ws::KEEP_ALIVE_WITHIN),
-            _ => interval,
+            Protocol::Multipart => &multipart::FLOW,
+            Protocol::WebSocksSse => &sse::PLAIN_FLOW,
+            _ => &sse::FLOW,
         }
     }
 
@@ -61,6 +90,8 @@ impl Protocol {
     }
 
     /// Says that an operation does not run, and why. Nothing follows for it.
+    ///
+    /// Of GraphQL alone: the other APIs have words of their own for that.
     pub(super) fn refuse(self, outbox: &Outbox, id: &str, refusal: &Refusal) {
         match (self, refusal) {
             (Protocol::GraphqlTransportWs, Refusal::Error(errors)) => {
@@ -69,7 +100,7 @@ impl Protocol {
             (Protocol::GraphqlWs, Refusal::Error(errors)) => {
                 outbox.tell(&[graphql_ws::error(id, errors).as_bytes()]);
             }
-            (Protocol::Sse | Protocol::SseSingle | Protocol::Multipart, Refusal::Error(errors)) => {
+            (_, Refusal::Error(errors)) => {
                 self.tell_once(outbox, id, &format!(r#"{{"errors":{errors}}}"#));
             }
             (_, Refusal::Result(payload)) => self.tell_once(outbox, id, payload),
@@ -110,13 +141,20 @@ impl Protocol {
             Protocol::Sse => &sse::DISTINCT,
             Protocol::SseSingle => &sse::SINGLE,
             Protocol::Multipart => &multipart::WORDS,
+            Protocol::WebSocks | Protocol::BlockDb | Protocol::AllenHark => &plain::WORDS,
+            Protocol::WebSocksSse => &sse::PLAIN,
         }
     }
 
     /// An id as it stands among the words; nothing where a connection has one operation alone.
     fn spelled(self, id: &str) -> String {
         match self {
-            Protocol::Sse | Protocol::Multipart => String::new(),
+            Protocol::Sse
+            | Protocol::Multipart
+            | Protocol::WebSocks
+            | Protocol::WebSocksSse
+            | Protocol::BlockDb
+            | Protocol::AllenHark => String::new(),
             Protocol::GraphqlTransportWs | Protocol::GraphqlWs | Protocol::SseSingle => {
                 serde_json::to_string(id).expect("a string is JSON")
             }

@@ -285,7 +285,8 @@ pub(super) fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
     (status, Json(serde_json::json!({ "error": why }))).into_response()
 }
 
-fn stopping() -> Response {
+/// What is answered while the server stops.
+pub(super) fn stopping() -> Response {
     (
         StatusCode::SERVICE_UNAVAILABLE,
         [(header::CONNECTION, "close")],

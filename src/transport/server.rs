@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::apis::Apis;
 use super::clock::Clock;
 use crate::auth::Authenticator;
 use crate::graphql::Graphql;
@@ -15,6 +16,7 @@ use crate::registry::Registry;
 /// What connections share.
 pub struct Server {
     pub graphql: Arc<Graphql>,
+    pub apis: Apis,
     pub authenticator: Authenticator,
     pub registry: Arc<Registry>,
     pub limits: ConnectionLimits,
@@ -52,6 +54,7 @@ pub struct ConnectionLimits {
 impl Server {
     pub fn new(
         graphql: Arc<Graphql>,
+        apis: Apis,
         authenticator: Authenticator,
         registry: Arc<Registry>,
         limits: ConnectionLimits,
@@ -65,6 +68,7 @@ impl Server {
             }),
             clock: Clock::default(),
             graphql,
+            apis,
             authenticator,
             registry,
             limits,

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::graphql::Refusal;
+use super::operation::NotBegun;
 use crate::hub::Membership;
 
 /// The longest id that a client may give an operation, in bytes: it is in everything that is told of it.
@@ -41,7 +41,7 @@ struct Starting {
 /// What became of a subscription that was being started.
 pub(super) struct Started {
     pub(super) subscription: u64,
-    pub(super) result: Result<Membership, Refusal>,
+    pub(super) result: Result<Membership, NotBegun>,
 }
 
 impl Subscriptions {
@@ -119,15 +119,24 @@ impl Subscriptions {
     /// The client's `complete`: nothing more is sent for this id, and it is free again. An unknown
     /// id is not an error: client and server may complete at the same time. Says whether there was one.
     pub(super) fn end(&mut self, id: &str) -> bool {
+        self.take(id).is_some()
+    }
+
+    /// The same for one whose place another one takes: it is heard until what this gives is dropped, which
+    /// holds nothing if it did not run yet.
+    pub(super) fn take(&mut self, id: &str) -> Option<Option<Membership>> {
         let mut all = self.running.iter();
-        let Some(place) = all.position(|running| &*running.id == id) else {
-            return false;
-        };
+        let place = all.position(|running| &*running.id == id)?;
         let ended = self.running.remove(place);
         if ended.membership.is_none() {
             self.leave_start(ended.number);
         }
-        true
+        Some(ended.membership)
+    }
+
+    /// Whether some do not run yet.
+    pub(super) fn are_starting(&self) -> bool {
+        self.starting.is_some()
     }
 
     /// Does not start one after all. Else it would be heard of before its start could be found to have

@@ -9,12 +9,14 @@ use insta::assert_snapshot;
 use tidings::accounts::Directory;
 use tidings::auth::{Authenticator, KeyRing, Tokens};
 use tidings::bus::{Bus, MemoryBus};
+use tidings::channels::Channels;
 use tidings::config::Settings;
 use tidings::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
 use tidings::hub::{Hub, Remembers};
 use tidings::metrics::Metrics;
 use tidings::registry::{Registry, RegistryLimits};
 use tidings::retained::{MemoryRetained, Retained};
+use tidings::transport::apis::Apis;
 use tidings::transport::close::Close;
 use tidings::transport::endpoint;
 use tidings::transport::protocol::Protocol;
@@ -321,7 +323,8 @@ impl Client {
         let mut ear = Ear::new(read);
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let connection = Connection::over(pipe, self.server, somebody(), self.protocol);
+        let limit = self.server.limits.message_bytes;
+        let connection = Connection::over(pipe, self.server, somebody(), self.protocol, limit);
         let mut connection = tokio::spawn(connection.run());
         let mut to_say: Vec<(Instant, Frame)> = says
             .iter()
@@ -456,7 +459,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
     );
     tokio::spawn(hub.clone().run(inbox, CancellationToken::new()));
     let sources = Sources {
-        hub,
+        hub: hub.clone(),
         directory: Arc::<Directory>::default(),
         currencies: settings.prices.currencies.clone().into(),
         default_display_currency: settings.prices.default_display_currency,
@@ -473,6 +476,10 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
             limits,
             PersistedDocuments::automatic(),
         )),
+        Apis {
+            channels: Channels::new(hub),
+            plans: Arc::default(),
+        },
         Authenticator::new(
             settings.auth.clone(),
             Arc::<KeyRing>::default(),

@@ -60,8 +60,14 @@ fn node(server: &RedisServer, config: &RetainedConfig) -> Retained {
 }
 
 fn month() -> RetainedConfig {
-    toml::from_str("invoices = 1000\ninvoices_for = \"30d\"\nprices_for = \"10m\"")
-        .expect("a section [retained]")
+    RetainedConfig {
+        invoices: 1000,
+        invoices_for: Duration::from_secs(30 * 24 * 3600),
+        prices_for: Duration::from_secs(600),
+        webhooks: 100,
+        webhooks_bytes: 1 << 20,
+        webhooks_for: Duration::from_secs(3600),
+    }
 }
 
 impl Subject {

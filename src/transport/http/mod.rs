@@ -14,6 +14,7 @@ mod stream;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use axum::body::Bytes;
@@ -26,11 +27,12 @@ pub(super) use self::request::names_document;
 use self::reservations::Reservations;
 use self::stream::Stream;
 use super::close::Close;
-use super::endpoint::{Client, Endpoint, admit};
+use super::endpoint::{Client, Endpoint, NotLetIn, admit};
 use super::entrance::{COME_AGAIN, Entrance};
 use super::introduction::Introduction;
+use super::operation::Operation;
 use super::protocol::Protocol;
-use super::server::Server;
+use super::server::{ConnectionLimits, Server};
 use super::stalling::Fate;
 use crate::auth::{AuthError, Authenticator, Session};
 use crate::graphql::{Answer, GraphqlError, Request, refused_json};
@@ -42,6 +44,30 @@ pub struct Http {
     server: Arc<Server>,
     entrance: Arc<Entrance>,
     reservations: Reservations,
+}
+
+/// What a response that goes on says besides results.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) content_type: &'static str,
+    /// Its first bytes: they tell proxies and clients that it has begun.
+    begin: &'static str,
+    /// What says that we are there, now and then,
+    beat: &'static str,
+    /// and how often.
+    interval: fn(&ConnectionLimits) -> Duration,
+    farewell: Farewell,
+}
+
+/// How it is said why a response ends before its operations do.
+#[derive(Clone, Copy, Debug)]
+enum Farewell {
+    /// It just ends.
+    None,
+    /// It just ends where its client should come back, which it does then; else each operation gets an error.
+    OfEachOperation,
+    /// The last bytes, with the errors that say why, as a JSON list.
+    OfAll(fn(&str) -> String),
 }
 
 /// Who asks, and what answers it takes.
@@ -124,32 +150,29 @@ impl Http {
 
     /// Answers with a stream of one operation.
     async fn stream(&self, asking: Asking<'_>, protocol: Protocol, request: Request) -> Response {
-        let opened = self.let_in(asking, protocol).await;
-        let (mut stream, body) = match opened {
-            Ok((endpoint, session, registered)) => {
-                Stream::new(endpoint, session, registered, asking.fate.clone())
-            }
-            Err(refused) => return refused,
-        };
-        stream.begin(request);
-        tokio::spawn(stream.run());
-        streaming(protocol, body)
+        let said = Introduction::of_headers(asking.headers);
+        match self.let_in(asking, protocol, said).await {
+            Ok(let_in) => flowing(asking, let_in, Operation::Graphql(request)),
+            Err(refused) => refused.into_response(),
+        }
     }
 
     /// Lets a client in that wants a stream; or says why not.
-    async fn let_in(
+    pub(super) async fn let_in(
         &self,
         asking: Asking<'_>,
         protocol: Protocol,
-    ) -> Result<(Endpoint, Session, Registered), Response> {
+        said: Introduction,
+    ) -> Result<LetIn, NotLetIn> {
         let server = &self.server;
-        let place = self.entrance.enter(asking.address);
-        let place = place.map_err(IntoResponse::into_response)?;
+        let place = self
+            .entrance
+            .enter(asking.address)
+            .map_err(NotLetIn::Full)?;
         let client = Client::at(asking.address);
         let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
         let mut endpoint = Endpoint::new(server.clone(), client, protocol, outbox.clone());
         endpoint.take_place(place);
-        let said = Introduction::of_headers(asking.headers);
         match admit(server, client, protocol, outbox, said).await {
             Ok((session, registered)) => {
                 endpoint.set_session(&session);
@@ -157,10 +180,32 @@ impl Http {
             }
             Err(close) => {
                 endpoint.ended(&close);
-                Err(refuse_client(&close))
+                Err(NotLetIn::Refused(close))
             }
         }
     }
+}
+
+/// A client that was let in: our end of the conversation, who it is, and its place among all who are there.
+pub(super) type LetIn = (Endpoint, Session, Registered);
+
+impl IntoResponse for NotLetIn {
+    fn into_response(self) -> Response {
+        match self {
+            NotLetIn::Full(full) => full.into_response(),
+            NotLetIn::Refused(close) => refuse_client(&close),
+        }
+    }
+}
+
+/// Answers with a stream of one operation.
+pub(super) fn flowing(asking: Asking<'_>, let_in: LetIn, operation: Operation) -> Response {
+    let (endpoint, session, registered) = let_in;
+    let protocol = endpoint.protocol;
+    let (mut stream, body) = Stream::new(endpoint, session, registered, asking.fate.clone());
+    stream.begin(operation);
+    tokio::spawn(stream.run());
+    streaming(protocol, body)
 }
 
 /// Who asks, by the headers of a request. Nothing is downgraded: a bad key is answered 401.
@@ -229,19 +274,15 @@ fn result(accept: &Accept<'_>, answer: Answer) -> Response {
     }
     let protocol = accept.stream().unwrap_or(Protocol::Sse);
     let begin = match protocol {
-        Protocol::Multipart => multipart::BEGIN,
+        Protocol::Multipart => multipart::FLOW.begin,
         _ => "",
     };
     streaming(protocol, format!("{begin}{}", protocol.only(&answer.json)))
 }
 
 fn streaming(protocol: Protocol, body: impl IntoResponse) -> Response {
-    let content_type = match protocol {
-        Protocol::Multipart => multipart::CONTENT_TYPE,
-        _ => sse::CONTENT_TYPE,
-    };
     let headers = [
-        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_TYPE, protocol.flow().content_type),
         (header::CACHE_CONTROL, "no-cache, no-transform"),
         // nginx would keep what it reads until it has enough of it.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),

@@ -18,6 +18,7 @@ use super::stream::{Order, Outcome, Stream};
 use super::{Asking, Http, authenticate, json, streaming};
 use crate::auth::Identity;
 use crate::graphql::{GraphqlError, Request, refused_json};
+use crate::transport::introduction::Introduction;
 use crate::transport::protocol::Protocol;
 use crate::transport::stalling::Fate;
 use crate::transport::subscriptions::ID_BYTES;
@@ -35,9 +36,11 @@ impl Http {
         if !accept.takes("text/plain") {
             return refuse(StatusCode::NOT_ACCEPTABLE, "A token is text/plain");
         }
-        let (endpoint, session, registered) = match self.let_in(asking, Protocol::SseSingle).await {
+        let said = Introduction::of_headers(asking.headers);
+        let let_in = self.let_in(asking, Protocol::SseSingle, said).await;
+        let (endpoint, session, registered) = match let_in {
             Ok(let_in) => let_in,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into_response(),
         };
         let (orders, received) = mpsc::channel(ORDERS);
         let reservation = self.reservations.reserve(Reserved {

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::PollSender;
 
-use super::{multipart, sse};
+use super::Farewell;
 use crate::auth::Session;
 use crate::graphql::{GraphqlError, Refusal, Request, errors_json};
 use crate::hub::{Outbox, State};
@@ -21,7 +21,7 @@ use crate::registry::Registered;
 use crate::transport::close::Close;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::life::{Begun, Life};
-use crate::transport::protocol::Protocol;
+use crate::transport::operation::Operation;
 use crate::transport::stalling::Fate;
 use crate::transport::subscriptions::Started;
 
@@ -109,11 +109,7 @@ impl Stream {
         fate: Fate,
     ) -> (Self, Body) {
         let (sender, mut receiver) = mpsc::channel(CHUNKS);
-        let begin = match endpoint.protocol {
-            Protocol::Multipart => multipart::BEGIN,
-            _ => sse::COMMENT,
-        };
-        endpoint.say(begin);
+        endpoint.say(endpoint.protocol.flow().begin);
         let stream = Stream {
             beats_at: Instant::now() + interval(&endpoint),
             endpoint,
@@ -148,8 +144,8 @@ impl Stream {
     }
 
     /// Begins the one operation of a stream that takes no orders.
-    pub(super) fn begin(&mut self, request: Request) {
-        if let Begun::Started(started) = self.life.begin(&self.endpoint, "", request) {
+    pub(super) fn begin(&mut self, operation: Operation) {
+        if let Begun::Started(started) = self.life.begin(&self.endpoint, "", operation) {
             self.on_started(started);
         }
     }
@@ -228,10 +224,7 @@ impl Stream {
         if *beats_at <= now {
             // Who has not taken what came before would not hear it.
             if is_clear && opened_by.is_none() {
-                endpoint.say(match endpoint.protocol {
-                    Protocol::Multipart => multipart::HEARTBEAT,
-                    _ => sse::COMMENT,
-                });
+                endpoint.say(endpoint.protocol.flow().beat);
             }
             *beats_at = now + interval(endpoint);
         }
@@ -252,7 +245,8 @@ impl Stream {
                 let _ = told.send(body.map(|(body, _)| body));
             }
             Order::Begin { id, request, told } => {
-                match self.life.begin(&self.endpoint, &id, request) {
+                let operation = Operation::Graphql(request);
+                match self.life.begin(&self.endpoint, &id, operation) {
                     Begun::Exists => {
                         let _ = told.send(Outcome::Exists);
                     }
@@ -294,6 +288,7 @@ impl Stream {
 
     fn on_started(&mut self, started: Started) {
         let refused = self.life.settle(started);
+        let mut refused = refused.map(|(id, why)| (id, why.into_refusal()));
         let Stream {
             endpoint,
             life,
@@ -301,13 +296,14 @@ impl Stream {
             ..
         } = self;
         let Some(orders) = orders else {
-            if let Some((id, refusal)) = refused {
+            if let Some((id, refusal)) = refused
+                && !matches!(endpoint.protocol.flow().farewell, Farewell::None)
+            {
                 endpoint.protocol.refuse(&endpoint.outbox, &id, &refusal);
             }
             return;
         };
         // Who waits for what has been decided now: it runs, or is not there any more.
-        let mut refused = refused;
         for (id, told) in std::mem::take(&mut orders.waiting) {
             let outcome = match refused.take_if(|(of, _)| *of == id) {
                 Some((_, Refusal::Error(errors))) => Outcome::Refused(errors),
@@ -369,31 +365,29 @@ async fn next(orders: &mut Option<Orders>) -> Order {
 
 /// How often it is said that we are there.
 fn interval(endpoint: &Endpoint) -> Duration {
-    let limits = &endpoint.server.limits;
-    match endpoint.protocol {
-        Protocol::Multipart => limits.multipart_heartbeat,
-        _ => limits.sse_heartbeat,
-    }
+    (endpoint.protocol.flow().interval)(&endpoint.server.limits)
 }
 
 /// Says why a stream ends before its operations do. An event stream that just ends makes its client come
 /// back, so it just ends where that is wanted.
 fn say_farewell(endpoint: &Endpoint, life: &Life, close: &Close) {
-    let is_over = matches!(close, Close::Completed | Close::Gone);
-    if is_over || (endpoint.protocol != Protocol::Multipart && close.is_to_come_back()) {
+    if matches!(close, Close::Completed | Close::Gone) {
         return;
     }
     let code = close.name().to_ascii_uppercase();
     let errors = errors_json(&[GraphqlError::new(close.reason()).coded(&code)]);
-    if endpoint.protocol == Protocol::Multipart {
-        let last = multipart::fatal(&errors);
-        endpoint
-            .outbox
-            .say_last(|out| out.extend_from_slice(last.as_bytes()));
-        return;
-    }
-    let refusal = Refusal::Error(errors);
-    for id in life.subscriptions.ids() {
-        endpoint.protocol.refuse(&endpoint.outbox, id, &refusal);
+    match endpoint.protocol.flow().farewell {
+        Farewell::OfAll(words) => {
+            let last = words(&errors);
+            let outbox = &endpoint.outbox;
+            outbox.say_last(|out| out.extend_from_slice(last.as_bytes()));
+        }
+        Farewell::OfEachOperation if !close.is_to_come_back() => {
+            let refusal = Refusal::Error(errors);
+            for id in life.subscriptions.ids() {
+                endpoint.protocol.refuse(&endpoint.outbox, id, &refusal);
+            }
+        }
+        Farewell::OfEachOperation | Farewell::None => {}
     }
 }

@@ -1,5 +1,6 @@
 //! The life of one socket, from its opening to its end.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -33,15 +34,30 @@ pub struct Connection<L> {
     pub(super) endpoint: Endpoint,
 }
 
+/// A connection whose client was let in.
+pub(super) trait Conversation<L>: Send + 'static {
+    /// Goes on until a reason to end it comes up.
+    fn operate(&mut self) -> impl Future<Output = Result<Infallible, Close>> + Send;
+
+    /// What is left of it to close.
+    fn into_connection(self) -> Connection<L>;
+}
+
 /// What became of a connection that was to be opened. Boxed, because what a task is handed it has
 /// room for twice.
-pub(super) type Opened<L> = Result<Box<Open<L>>, Box<(Connection<L>, Close)>>;
+pub(super) type Opened<L, C> = Result<Box<C>, Box<(Connection<L>, Close)>>;
 
 /// What came from a client.
-pub(super) enum Heard {
-    Says(ClientMessage),
+pub(super) enum Heard<T> {
+    Says(T),
     Ping,
     Pong,
+}
+
+/// What a client says: one message.
+pub(super) enum Says<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
 }
 
 impl Connection<Direct> {
@@ -52,19 +68,27 @@ impl Connection<Direct> {
         server: Arc<Server>,
         client: Client,
         protocol: Protocol,
+        message_bytes: usize,
     ) -> Self {
         let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), Some(stream));
         let line = Direct::of(outbox.clone());
-        Connection::new(line, read, Endpoint::new(server, client, protocol, outbox))
+        let endpoint = Endpoint::new(server, client, protocol, outbox);
+        Connection::new(line, read, endpoint, message_bytes)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<Piped<S>> {
     /// A connection over anything else. All of its writing is done by its own task.
-    pub fn over(pipe: S, server: Arc<Server>, client: Client, protocol: Protocol) -> Self {
+    pub fn over(
+        pipe: S,
+        server: Arc<Server>,
+        client: Client,
+        protocol: Protocol,
+        message_bytes: usize,
+    ) -> Self {
         let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
         let endpoint = Endpoint::new(server, client, protocol, outbox);
-        Connection::new(Piped(pipe), &[], endpoint)
+        Connection::new(Piped(pipe), &[], endpoint, message_bytes)
     }
 
     /// Lives until the client goes, or a reason to end it comes up; says which.
@@ -76,8 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<Piped<S>> {
 
 /// The life of a connection that is opened by this, if it is: until the client goes, or a reason to end
 /// it comes up; says which.
-pub(super) fn live<L: Line + 'static>(
-    opening: impl Future<Output = Option<Opened<L>>> + Send + 'static,
+pub(super) fn live<L: Line, C: Conversation<L>>(
+    opening: impl Future<Output = Option<Opened<L, C>>> + Send + 'static,
 ) -> impl Future<Output = Option<Close>> + Send {
     // Boxed, as the end is: they are not for long, and the room for them would be kept all the time.
     let opening = opening.boxed();
@@ -97,8 +121,7 @@ pub(super) fn live<L: Line + 'static>(
 }
 
 impl<L: Line> Connection<L> {
-    fn new(line: L, read: &[u8], endpoint: Endpoint) -> Self {
-        let message_bytes = endpoint.server.limits.message_bytes;
+    fn new(line: L, read: &[u8], endpoint: Endpoint, message_bytes: usize) -> Self {
         Connection {
             socket: Socket::new(line, read, message_bytes),
             endpoint,
@@ -112,12 +135,12 @@ impl<L: Line> Connection<L> {
     }
 
     /// Closes a socket that did not ask for a protocol that is spoken here.
-    pub(super) fn refuse(self) -> Opened<L> {
+    pub(super) fn refuse<C>(self) -> Opened<L, C> {
         Err(Box::new((self, Close::SubprotocolNotAcceptable)))
     }
 
     /// Lets the client in, or says why not. What was said of it in headers is known already.
-    pub(super) async fn open(mut self, said: Option<Box<Introduction>>) -> Opened<L> {
+    pub(super) async fn open(mut self, said: Option<Box<Introduction>>) -> Opened<L, Open<L>> {
         let Admitted {
             session,
             registered,
@@ -142,7 +165,7 @@ impl<L: Line> Connection<L> {
 
     /// The next message of the protocol; `None` for a frame that is none of its. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Option<ClientMessage>, Close> {
-        match hear(&mut self.socket, &self.endpoint).await? {
+        match hear(&mut self.socket, &self.endpoint, decode).await? {
             Heard::Says(message) => Ok(Some(message)),
             Heard::Ping | Heard::Pong => Ok(None),
         }
@@ -151,7 +174,7 @@ impl<L: Line> Connection<L> {
     /// Sends the close frame, and gives the client a moment to answer it.
     async fn say_goodbye(&mut self, close: &Close) {
         let is_answer = *close == Close::ByClient;
-        if let Some(code) = close.code() {
+        if let Some(code) = self.endpoint.protocol.close_code(close) {
             say_close(&self.endpoint.outbox, code, &close.reason());
         } else if !is_answer {
             return self.endpoint.outbox.shut();
@@ -180,22 +203,25 @@ impl<L: Line> Connection<L> {
     }
 }
 
-/// The next thing that a client says. Its pings and its goodbye are answered. Cancel-safe.
-pub(super) async fn hear<L: Line>(
+/// The next thing that a client says, as it is read by this. Its pings and its goodbye are answered.
+/// Cancel-safe.
+pub(super) async fn hear<L: Line, T>(
     socket: &mut Socket<L>,
     endpoint: &Endpoint,
-) -> Result<Heard, Close> {
-    let outbox = &endpoint.outbox;
-    let read = |message: Message<'_>| match message {
-        Message::Text(text) => decode(endpoint.protocol, &text).map(Heard::Says),
-        Message::Binary(bytes) => decode_binary(endpoint.protocol, &bytes).map(Heard::Says),
+    read: impl Fn(Protocol, Says<'_>) -> Result<T, Close>,
+) -> Result<Heard<T>, Close> {
+    let take = |message: Message<'_>| match message {
+        Message::Text(text) => read(endpoint.protocol, Says::Text(&text)).map(Heard::Says),
+        Message::Binary(bytes) => read(endpoint.protocol, Says::Binary(&bytes)).map(Heard::Says),
         Message::Ping(payload) => {
-            outbox.say(|out| push_frame(out, Opcode::Pong, &[&payload]));
+            endpoint
+                .outbox
+                .say(|out| push_frame(out, Opcode::Pong, &[&payload]));
             Ok(Heard::Ping)
         }
         Message::Pong(_) => Ok(Heard::Pong),
         Message::Close(said) => {
-            outbox.say_last(|out| match said {
+            endpoint.outbox.say_last(|out| match said {
                 Some((code, reason)) => {
                     push_frame(out, Opcode::Close, &[&close_payload(code, &reason)]);
                 }
@@ -205,25 +231,24 @@ pub(super) async fn hear<L: Line>(
         }
     };
     poll_fn(|context| {
-        let heard = ready!(socket.poll_next(context, outbox, read));
+        let heard = ready!(socket.poll_next(context, &endpoint.outbox, take));
         Poll::Ready(heard.unwrap_or_else(|error| Err(error.into())))
     })
     .await
 }
 
-/// Reads a text frame.
-fn decode(protocol: Protocol, text: &str) -> Result<ClientMessage, Close> {
-    match protocol {
-        Protocol::GraphqlWs => graphql_ws::decode(text),
-        _ => graphql_transport_ws::decode(text),
-    }
-}
-
-/// Reads a binary frame. Apps of graphql-ws may write their texts into such: Apollo Kotlin did for a while.
-fn decode_binary(protocol: Protocol, bytes: &[u8]) -> Result<ClientMessage, Close> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if protocol == Protocol::GraphqlWs => decode(protocol, text),
-        _ => Err(invalid("a binary frame, messages are text")),
+/// Reads a message of one of GraphQL's protocols. Apps of graphql-ws may write their texts into binary
+/// frames: Apollo Kotlin did for a while.
+pub(super) fn decode(protocol: Protocol, says: Says<'_>) -> Result<ClientMessage, Close> {
+    let text = match says {
+        Says::Text(text) => Some(text),
+        Says::Binary(bytes) if protocol == Protocol::GraphqlWs => std::str::from_utf8(bytes).ok(),
+        Says::Binary(_) => None,
+    };
+    match (protocol, text) {
+        (_, None) => Err(invalid("a binary frame, messages are text")),
+        (Protocol::GraphqlWs, Some(text)) => graphql_ws::decode(text),
+        (_, Some(text)) => graphql_transport_ws::decode(text),
     }
 }
 

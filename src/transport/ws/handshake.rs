@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::graphql_transport_ws::{ConnectionInfo, Refreshed, connection_ack, pong, refreshed};
 use super::graphql_ws::{KEEP_ALIVE, complaint, connection_error};
 use super::message::ClientMessage;
+use super::open::rhythm;
 use super::socket::Line;
 use crate::auth::{Scope, Scopes, Session};
 use crate::registry::{ConnectionId, Registered};
@@ -156,7 +157,7 @@ fn info<'a>(
         connection_id: registered.connection_id().map_or("", ConnectionId::as_str),
         expires_at: session.credential.expires_at().map(|at| at.as_second()),
         scopes: scopes_to_tell(session.identity.scopes()),
-        ping_interval_ms: endpoint.ping_interval().as_millis() as u64,
+        ping_interval_ms: rhythm(endpoint).interval.as_millis() as u64,
         reconnect_jitter_ms: limits.reconnect_jitter.as_millis() as u64,
     }
 }

@@ -1,12 +1,15 @@
 //! WebSockets: the upgrade, and what is spoken afterwards.
 
 mod connection;
+mod door;
 pub mod graphql_transport_ws;
 pub mod graphql_ws;
 mod handshake;
 mod heartbeat;
 mod message;
 mod open;
+mod pace;
+pub mod plain;
 mod refresh;
 mod socket;
 mod upgrade;
@@ -18,9 +21,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use self::connection::{Opened, live};
+use self::connection::Opened;
+use self::door::{Door, Premises};
+use self::open::Open;
 use self::socket::Line;
-use self::upgrade::{Gone, Upgraded};
 use super::endpoint::Client;
 use super::entrance::Place;
 use super::introduction::Introduction;
@@ -43,46 +47,41 @@ pub(super) fn accept(
     let offered = [Protocol::GraphqlTransportWs, Protocol::GraphqlWs]
         .into_iter()
         .find(|protocol| upgrade.offers(protocol.name()));
-    let (response, upgraded) = upgrade.accept(offered.map(Protocol::name));
-    let protocol = offered.unwrap_or(Protocol::GraphqlTransportWs);
-    let is_acceptable = offered.is_some();
-    // Few say anything in headers, and there is room for all in what is moved around.
-    let said = (!said.is_empty()).then(|| Box::new(said));
-    tokio::spawn(live(async move {
-        match upgraded.await {
-            Ok(Upgraded::Tcp(stream, read)) => {
-                let connection = Connection::over_tcp(stream, &read, server, client, protocol);
-                // What was read is not kept: it is a part of a buffer for requests.
-                drop(read);
-                open(connection.at(place), is_acceptable, said).await
-            }
-            Ok(Upgraded::Other(pipe)) => {
-                let connection = Connection::over(pipe, server, client, protocol);
-                tokio::spawn(live(open(connection.at(place), is_acceptable, said)));
-                None
-            }
-            // Before it was answered: it was no connection.
-            Err(Gone) => None,
-        }
-    }));
-    response
+    let premises = Premises {
+        message_bytes: server.limits.message_bytes,
+        server,
+        client,
+        place,
+        protocol: offered.unwrap_or(Protocol::GraphqlTransportWs),
+    };
+    let door = GraphqlDoor {
+        is_acceptable: offered.is_some(),
+        // Few say anything in headers, and there is room for all in what is moved around.
+        said: (!said.is_empty()).then(|| Box::new(said)),
+    };
+    door::accept(upgrade, offered.map(Protocol::name), premises, door)
 }
 
-async fn open<L: Line>(
-    connection: Connection<L>,
+/// The door of GraphQL's clients, who say who they are in `connection_init`.
+struct GraphqlDoor {
     is_acceptable: bool,
     said: Option<Box<Introduction>>,
-) -> Option<Opened<L>> {
-    Some(if is_acceptable {
-        connection.open(said).await
-    } else {
-        connection.refuse()
-    })
+}
+
+impl Door for GraphqlDoor {
+    type Conversation<L: Line> = Open<L>;
+
+    async fn open<L: Line>(self, connection: Connection<L>) -> Opened<L, Open<L>> {
+        match self.is_acceptable {
+            true => connection.open(self.said).await,
+            false => connection.refuse(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::open::Open;
+    use super::connection::live;
     use super::socket::Direct;
     use super::*;
 
@@ -94,7 +93,7 @@ mod tests {
     /// of it. There may be a million of them.
     #[test]
     fn the_task_of_a_connection_is_small() {
-        let task = size_of_val(&live::<Direct>(async { None }));
+        let task = size_of_val(&live::<Direct, Open<Direct>>(async { None }));
         let open = size_of::<Open<Direct>>();
         let opening = future_size(Connection::<Direct>::open);
         assert!(

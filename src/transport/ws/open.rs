@@ -3,12 +3,10 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 
-use tokio::time::Instant;
-
-use super::connection::{Connection, Heard, hear};
+use super::connection::{Connection, Conversation, Heard, decode, hear};
 use super::graphql_transport_ws::{Refreshed, pong, refreshed};
 use super::graphql_ws::{KEEP_ALIVE, KEEP_ALIVE_WITHIN, complaint};
-use super::heartbeat::{Beat, Heartbeat};
+use super::heartbeat::{Heartbeat, Rhythm};
 use super::message::ClientMessage;
 use super::refresh::Refresh;
 use super::socket::Line;
@@ -18,9 +16,9 @@ use crate::registry::Registered;
 use crate::transport::close::Close;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::life::{Begun, Life};
+use crate::transport::operation::Operation;
 use crate::transport::protocol::Protocol;
 use crate::transport::subscriptions::Started;
-use crate::websocket::{Opcode, push_frame};
 
 /// A connection whose client was let in.
 ///
@@ -40,7 +38,7 @@ struct Talk {
 
 impl<L: Line> Open<L> {
     pub(super) fn new(connection: Connection<L>, session: Session, registered: Registered) -> Self {
-        let heartbeat = Heartbeat::new(connection.endpoint.ping_interval());
+        let heartbeat = Heartbeat::new(rhythm(&connection.endpoint));
         Open {
             connection,
             talk: Talk {
@@ -55,26 +53,26 @@ impl<L: Line> Open<L> {
     pub(super) fn on_early(&mut self, message: ClientMessage) -> Result<(), Close> {
         self.talk.on_message(&self.connection.endpoint, message)
     }
+}
 
-    /// What is left of it to close.
-    pub(super) fn into_connection(self) -> Connection<L> {
+impl<L: Line> Conversation<L> for Open<L> {
+    fn into_connection(self) -> Connection<L> {
         self.connection
     }
 
     /// What it was rung for goes first, then newer credentials, then the client, then what has
     /// started. Results are no part of this: whoever has one writes it. Everything that is awaited here
     /// is cancel-safe.
-    pub(super) async fn operate(&mut self) -> Result<Infallible, Close> {
+    async fn operate(&mut self) -> Result<Infallible, Close> {
         let Open { connection, talk } = self;
         let Connection { socket, endpoint } = connection;
         talk.look_around(endpoint)?;
         loop {
-            let outbox = &endpoint.outbox;
             tokio::select! {
                 biased;
-                () = poll_fn(|context| outbox.poll_rung(context)) => talk.look_around(endpoint)?,
+                () = poll_fn(|context| endpoint.outbox.poll_rung(context)) => talk.look_around(endpoint)?,
                 newer = talk.refresh.checked() => talk.on_refreshed(endpoint, newer)?,
-                heard = hear(socket, endpoint) => talk.on_heard(endpoint, heard?)?,
+                heard = hear(socket, endpoint, decode) => talk.on_heard(endpoint, heard?)?,
                 started = talk.life.subscriptions.started() => talk.on_started(endpoint, started),
             }
             talk.life.tell_registry();
@@ -86,21 +84,12 @@ impl Talk {
     /// Looks at everything that may have been rung for, and pings the client when it is time to.
     fn look_around(&mut self, endpoint: &Endpoint) -> Result<(), Close> {
         self.life.check(endpoint)?;
-        match self.heartbeat.due(Instant::now()) {
-            Some(Beat::Silence) => return Err(Close::Unresponsive),
-            Some(Beat::Ping) => {
-                endpoint
-                    .outbox
-                    .say(|out| push_frame(out, Opcode::Ping, &[]));
-                if endpoint.protocol == Protocol::GraphqlWs {
-                    endpoint.say(KEEP_ALIVE);
-                }
-                self.heartbeat.pinged(endpoint.server.limits.pong_timeout);
-            }
-            None => {}
+        let rhythm = rhythm(endpoint);
+        if self.heartbeat.beat(rhythm, endpoint)? && endpoint.protocol == Protocol::GraphqlWs {
+            endpoint.say(KEEP_ALIVE);
         }
         // The ping, too, may not have been taken.
-        self.life.set_clock(endpoint, self.heartbeat.due_at());
+        self.life.set_clock(endpoint, self.heartbeat.due_at(rhythm));
         Ok(())
     }
 
@@ -124,19 +113,19 @@ impl Talk {
         self.look_around(endpoint)
     }
 
-    fn on_heard(&mut self, endpoint: &Endpoint, heard: Heard) -> Result<(), Close> {
+    fn on_heard(&mut self, endpoint: &Endpoint, heard: Heard<ClientMessage>) -> Result<(), Close> {
         match heard {
             Heard::Says(message) => self.on_message(endpoint, message),
             Heard::Ping => Ok(()),
             Heard::Pong => {
-                let interval = endpoint.ping_interval();
-                if let Some(round_trip) = self.heartbeat.ponged(interval) {
+                let rhythm = rhythm(endpoint);
+                if let Some(round_trip) = self.heartbeat.ponged(rhythm) {
                     self.life.registered.set_round_trip(round_trip);
-                    let is_slow = round_trip + interval > KEEP_ALIVE_WITHIN;
+                    let is_slow = round_trip + rhythm.interval > KEEP_ALIVE_WITHIN;
                     if is_slow && endpoint.protocol == Protocol::GraphqlWs {
                         endpoint.say(KEEP_ALIVE);
                     }
-                    self.life.ring_at(endpoint, self.heartbeat.due_at());
+                    self.life.ring_at(endpoint, self.heartbeat.due_at(rhythm));
                 }
                 Ok(())
             }
@@ -185,7 +174,7 @@ impl Talk {
         if endpoint.protocol == Protocol::GraphqlWs {
             self.life.subscriptions.end(&id);
         }
-        match self.life.begin(endpoint, &id, request) {
+        match self.life.begin(endpoint, &id, Operation::Graphql(request)) {
             Begun::Exists => return Err(Close::SubscriberExists(id)),
             Begun::Started(started) => self.on_started(endpoint, started),
             Begun::Starts => {}
@@ -194,8 +183,22 @@ impl Talk {
     }
 
     fn on_started(&mut self, endpoint: &Endpoint, started: Started) {
-        if let Some((id, refusal)) = self.life.settle(started) {
+        if let Some((id, why)) = self.life.settle(started) {
+            let refusal = why.into_refusal();
             endpoint.protocol.refuse(&endpoint.outbox, &id, &refusal);
         }
+    }
+}
+
+/// How often a client is pinged: one of `graphql-ws` as often as its `ka` must come, for which it does not
+/// wait longer.
+pub(super) fn rhythm(endpoint: &Endpoint) -> Rhythm {
+    let limits = &endpoint.server.limits;
+    Rhythm {
+        interval: match endpoint.protocol {
+            Protocol::GraphqlWs => limits.ping_interval.min(KEEP_ALIVE_WITHIN),
+            _ => limits.ping_interval,
+        },
+        patience: limits.pong_timeout,
     }
 }

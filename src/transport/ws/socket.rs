@@ -14,7 +14,7 @@ use crate::transport::close::Close;
 use crate::websocket::{self, Message, Reader, Role};
 
 /// The bytes under a socket.
-pub trait Line: Send + Unpin {
+pub trait Line: Send + Unpin + 'static {
     /// Reads what is there; nothing at the end.
     fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -102,7 +102,7 @@ impl Line for Direct {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for Piped<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Line for Piped<S> {
     fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(into);
         ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;

@@ -28,7 +28,6 @@ async fn a_client_that_answers_no_ping_is_dropped_without_a_close_frame() {
 async fn a_client_that_answers_pings_is_pinged_again() {
     let server = Tidings::start_with(&[SOON, ("TIDINGS_LIMITS__PONG_TIMEOUT", "60s")]).await;
     let mut client = server.anonymous().await;
-    // The next ping is not due before the last one's pong is there.
     for _ in 0..3 {
         assert_eq!(
             client.message().await,
@@ -49,7 +48,10 @@ async fn a_message_pong_is_no_answer_to_a_ping_frame() {
     );
     assert_eq!(client.frame().await.unwrap().first, PING);
     client.text(r#"{"type":"pong"}"#).await;
-    assert_eq!(client.frame().await, None);
+    // It is pinged again while the answer is awaited.
+    while let Some(frame) = client.frame().await {
+        assert_eq!(frame.first, PING);
+    }
 }
 
 #[tokio::test]

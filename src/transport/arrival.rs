@@ -1,0 +1,106 @@
+//! A client of a plain-JSON API that asks for a WebSocket.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
+
+use super::address::Peer;
+use super::close::Close;
+use super::endpoint::{Client, identify};
+use super::entrance::{Full, Place};
+use super::protocol::Protocol;
+use super::routes::{Routes, stopping};
+use super::server::Server;
+use super::ws::Upgrade;
+use crate::auth::{Credentials, Session};
+use crate::metrics::ReasonLabel;
+
+/// A request at a path of a plain-JSON API, before anything is known of its client. Nobody arrives any more
+/// while the server stops.
+pub(super) struct Arrival {
+    pub(super) client: Client,
+    pub(super) headers: HeaderMap,
+    /// Behind the `?`.
+    parameters: String,
+    /// What is answered if it asks for no WebSocket.
+    pub(super) upgrade: Result<Upgrade, Response>,
+    routes: Arc<Routes>,
+}
+
+impl FromRequestParts<Arc<Routes>> for Arrival {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        routes: &Arc<Routes>,
+    ) -> Result<Self, Self::Rejection> {
+        if routes.drain.begun.is_cancelled() {
+            return Err(stopping());
+        }
+        let peer = Extension::<Peer>::from_request_parts(parts, routes).await;
+        let Extension(peer) = peer.map_err(IntoResponse::into_response)?;
+        let upgrade = Upgrade::from_request_parts(parts, routes).await;
+        let headers = parts.headers.clone();
+        let upgrade = upgrade.map_err(|rejection| match headers.contains_key(header::UPGRADE) {
+            true => rejection.into_response(),
+            false => (
+                StatusCode::UPGRADE_REQUIRED,
+                [(header::UPGRADE, "websocket")],
+                "This is a WebSocket.\n",
+            )
+                .into_response(),
+        });
+        Ok(Arrival {
+            client: Client::at(routes.proxies.client(peer.address, &headers)),
+            parameters: parts.uri.query().unwrap_or_default().to_owned(),
+            headers,
+            upgrade,
+            routes: routes.clone(),
+        })
+    }
+}
+
+impl Arrival {
+    /// The first value of a parameter behind the `?`.
+    pub(super) fn parameter(&self, wanted: &str) -> Option<String> {
+        let mut all = form_urlencoded::parse(self.parameters.as_bytes());
+        let (_, value) = all.find(|(name, _)| name == wanted)?;
+        Some(value.into_owned())
+    }
+
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.routes.server
+    }
+
+    /// A place among all that there may be.
+    pub(super) fn place(&self) -> Result<Place, Full> {
+        self.routes.entrance.enter(self.client.address)
+    }
+
+    /// Who it is that brought these credentials. What is wrong with them is logged and counted.
+    pub(super) async fn identify(
+        &self,
+        protocol: Protocol,
+        credentials: &Credentials,
+    ) -> Result<Session, Close> {
+        let server = &self.routes.server;
+        let session = identify(server, self.client, credentials).await;
+        session.map_err(|close| {
+            let reason = close.name();
+            let closes = &server.metrics.closes;
+            closes.get_or_create(&ReasonLabel { reason }).inc();
+            tracing::info!(
+                id = %self.client.id.simple(),
+                protocol = protocol.name(),
+                close.reason = reason,
+                "connection refused"
+            );
+            close
+        })
+    }
+}
