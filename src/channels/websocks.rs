@@ -38,12 +38,9 @@ pub struct WebsocksConfig {
     pub idempotency_keys: NonZeroUsize,
     #[serde(with = "humantime_serde")]
     pub signature_tolerance: Duration,
-    /// From one comment in an event stream to the next.
+    /// How often a client on a WebSocket is pinged.
     #[serde(with = "humantime_serde")]
-    pub keepalive: Duration,
-    /// Told to clients of event streams: how long to wait before they come back.
-    #[serde(with = "humantime_serde")]
-    pub retry: Duration,
+    pub ping_interval: Duration,
 }
 
 /// What an account may subscribe to.
@@ -216,18 +213,15 @@ fn enveloped(webhook: &Webhook) -> String {
     format!(r#"{{"type":"webhook","payload":{payload},"id":"{id}","timestamp":"{timestamp}"}}"#)
 }
 
-/// The lines of an event (HTML standard, section 9.2.5). A line of the data ends where the stream's do: JSON has
-/// such characters between its tokens alone, where what they are does not matter.
+/// The lines of an event (HTML standard, section 9.2.5), without the end of the last. A line of the data ends
+/// where the stream's do: JSON has such characters between its tokens alone, where what they are does not matter.
 fn as_event(webhook: &Webhook, data: &str) -> String {
     let mut event = String::with_capacity(data.len() + 64);
-    let _ = writeln!(event, "id: {}", webhook.id);
-    for line in data.split(['\n', '\r']) {
-        // Of CR LF, an empty line is left; it says nothing either.
-        if !line.is_empty() {
-            event.extend(["data: ", line, "\n"]);
-        }
+    let _ = write!(event, "id: {}", webhook.id);
+    // Of CR LF, an empty line is left; it says nothing either.
+    for line in data.split(['\n', '\r']).filter(|line| !line.is_empty()) {
+        event.extend(["\ndata: ", line]);
     }
-    event.push('\n');
     event
 }
 
@@ -278,7 +272,7 @@ mod tests {
         let event = rendered(Envelope::Raw, By::EventStream, body);
         assert_eq!(
             event,
-            "id: 1795375882120-7\ndata: {\ndata:   \"a\": 1,\ndata:   \"b\": \"x\\n\u{2028}y\"\ndata: }\n\n"
+            "id: 1795375882120-7\ndata: {\ndata:   \"a\": 1,\ndata:   \"b\": \"x\\n\u{2028}y\"\ndata: }"
         );
     }
 
@@ -305,7 +299,7 @@ mod tests {
             let string = serde_json::to_string(&text).unwrap();
             let body = format!("[{between}{string}{between},{between}1.0]");
             let event = rendered(Envelope::Raw, By::EventStream, &body);
-            let lines = event.strip_suffix("\n\n").unwrap().split('\n');
+            let lines = event.split('\n');
             prop_assert!(!event.contains('\r'));
             let data: Vec<_> = lines.filter_map(|line| line.strip_prefix("data: ")).collect();
             let read: serde_json::Value = serde_json::from_str(&data.join("\n")).unwrap();

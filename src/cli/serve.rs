@@ -12,11 +12,13 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{Authenticator, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::channels::Channels;
+use crate::channels::websocks::WebsocksConfig;
 use crate::config::Settings;
-use crate::demo::{Demo, DemoInvoice, DemoIssuer};
+use crate::demo::{Demo, DemoInvoice, DemoIssuer, DemoWebhooks};
 use crate::drain::{Drain, StopSignals};
 use crate::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
 use crate::hub::{Hub, Remembers};
+use crate::ingest::webhooks::{EmbeddedLedger, Intake, Ledger, RedisLedger, Rules};
 use crate::metrics::Metrics;
 use crate::redis_link::RedisLink;
 use crate::registry::{Registry, node_name};
@@ -39,6 +41,12 @@ const BUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until it is told to stop by SIGTERM or SIGINT.
 pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Result<()> {
+    if is_demo {
+        settings.websocks.enabled = true;
+        settings
+            .check_paths()
+            .map_err(|(key, why)| anyhow::anyhow!("the demo shows all APIs; {key}: {why}"))?;
+    }
     // Before it is said that this listens: whoever reads that may stop it.
     let mut signals = StopSignals::take_over()?;
     telemetry::start(&settings.log);
@@ -54,6 +62,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         inbox,
         retained,
         store,
+        ledger,
         registry,
     } = outside(&settings, is_demo, address.port())?;
     let mirrored = Mirrored::default();
@@ -75,12 +84,25 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         tracing::warn!("the bus is away: serving without events until it is there");
     }
 
+    let intake = settings.websocks.enabled.then(|| {
+        Arc::new(Intake::new(
+            settings.websocks.clone(),
+            mirrored.webhooks.clone(),
+            mirrored.plans.clone(),
+            store.clone(),
+            ledger,
+            settings.auth.timeout,
+            metrics.clone(),
+        ))
+    });
+
     let demo = match is_demo {
         true => {
             let issuer = DemoIssuer::new();
             settings.jwt.issuers.push(issuer.config());
             let prefix = &settings.auth.key_prefix;
-            Some(Demo::new(&store, prefix, &issuer, hub.clone()).await?)
+            let demo = Demo::new(&store, prefix, &issuer, hub.clone(), intake.clone());
+            Some(demo.await?)
         }
         false => None,
     };
@@ -94,6 +116,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
 
     let inside = Inside {
         hub,
+        intake,
         mirrored,
         registry,
         tokens,
@@ -115,7 +138,9 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         drain.clone(),
     ));
     if let Some(demo) = demo {
-        tokio::spawn(run_demo(demo, address, settings.server.path.clone(), facts));
+        let path = settings.server.path.clone();
+        let websocks = settings.websocks.clone();
+        tokio::spawn(run_demo(demo, address, path, websocks, facts));
     }
     tracing::info!(%address, path = settings.server.path, "listening");
 
@@ -142,26 +167,36 @@ struct Outside {
     inbox: Inbox,
     retained: Retained,
     store: Store,
+    ledger: Ledger,
     registry: Arc<Registry>,
 }
 
 fn outside(settings: &Settings, is_demo: bool, port: u16) -> anyhow::Result<Outside> {
     let limits = settings.limits.of_registry();
     let node = node_name(settings.server.name.as_ref(), port).into();
+    let rules = Rules::of(&settings.websocks);
     match &settings.bus {
         BusConfig::Memory => {
             let (bus, inbox) = MemoryBus::new();
-            let retained = Retained::Memory(MemoryRetained::new(&settings.retained));
-            let store = if is_demo {
-                Store::in_memory()?
+            let bus = Bus::Memory(bus);
+            let retained = MemoryRetained::new(&settings.retained);
+            let (kept, told) = (retained.clone(), bus.clone());
+            let (store, ledger) = if is_demo {
+                let ledger = EmbeddedLedger::in_memory(rules, kept, told)?;
+                (Store::in_memory()?, ledger)
             } else {
-                super::store(settings)?
+                // First the store, which makes the directory.
+                let store = super::store(settings)?;
+                let directory = &settings.store.directory;
+                let ledger = EmbeddedLedger::open(directory, rules, kept, told);
+                (store, ledger.context("cannot open webhooks.db")?)
             };
             Ok(Outside {
-                bus: Bus::Memory(bus),
+                bus,
                 inbox,
-                retained,
+                retained: Retained::Memory(retained),
                 store,
+                ledger: Ledger::Embedded(ledger),
                 registry: Registry::alone(limits, node),
             })
         }
@@ -176,11 +211,13 @@ fn outside(settings: &Settings, is_demo: bool, port: u16) -> anyhow::Result<Outs
             let retained = Retained::Redis(RedisRetained::start(&settings.retained, link.clone()));
             let (config, redis) = (&settings.registry, &settings.redis);
             let registry = Registry::in_fleet(limits, node, config, redis, link.clone());
+            let ledger = RedisLedger::new(link.clone(), rules, settings.retained.clone());
             Ok(Outside {
                 bus: Bus::Redis(bus),
                 inbox,
                 retained,
                 store: Store::redis(link),
+                ledger: Ledger::Redis(ledger),
                 registry,
             })
         }
@@ -198,6 +235,7 @@ fn price_topics(settings: &Settings) -> Vec<Topic> {
 /// What clients reach through the routes.
 struct Inside {
     hub: Arc<Hub>,
+    intake: Option<Arc<Intake>>,
     mirrored: Mirrored,
     registry: Arc<Registry>,
     tokens: Tokens,
@@ -238,6 +276,7 @@ impl Inside {
             Apis {
                 channels: Channels::new(hub.clone()),
                 plans: self.mirrored.plans,
+                websocks: self.intake,
             },
             authenticator,
             self.registry.clone(),
@@ -277,12 +316,17 @@ async fn run_demo(
     demo: Demo,
     address: std::net::SocketAddr,
     path: String,
+    websocks: WebsocksConfig,
     facts: watch::Sender<Option<DemoFacts>>,
 ) {
     let (invoices, mut made) = mpsc::channel(1);
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
     let rewards = rewards_banner(demo.user, &demo.token, address, &key);
+    let webhooks = demo.webhooks.clone();
+    let webhooks = webhooks.map_or_else(String::new, |webhooks| {
+        webhooks_banner(&webhooks, address, &websocks)
+    });
     let (api_key, token) = (demo.key.clone(), demo.token.clone());
     let tell = |invoice: &DemoInvoice| {
         facts.send_replace(Some(DemoFacts {
@@ -310,7 +354,7 @@ async fn run_demo(
         &account.to_string(),
         &invoice,
     );
-    let _ = super::print(&(banner + &rewards));
+    let _ = super::print(&(banner + &rewards + &webhooks));
     while let Some(invoice) = made.recv().await {
         tell(&invoice);
         let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
@@ -382,5 +426,36 @@ Who is connected:
 
 "#,
         token = token.expose_secret(),
+    )
+}
+
+fn webhooks_banner(
+    webhooks: &DemoWebhooks,
+    address: std::net::SocketAddr,
+    config: &WebsocksConfig,
+) -> String {
+    format!(
+        r#"
+Webhooks that are posted to the account, and one every few seconds that is made up:
+
+  Webhook URL   {url}{slug}
+  Webhook token {token}
+
+  curl {url}{slug} --json '{{"event":"user.signup","email":"test@example.com"}}'
+
+are heard by event streams, and by WebSockets:
+
+  curl -N 'http://{address}/api/events/stream?token={token}'
+  websocat 'ws://{address}{path}?token={token}'
+
+in a page, too, wherever it comes from:
+
+  new EventSource('http://{address}/api/events/stream?token={token}').onmessage = (event) => console.log(JSON.parse(event.data))
+
+"#,
+        url = config.intake_url(address),
+        slug = webhooks.slug.reveal(),
+        token = webhooks.token.expose_secret(),
+        path = config.path,
     )
 }

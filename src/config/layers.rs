@@ -706,7 +706,7 @@ mod tests {
         assert_snapshot!(wrong("[websocks]\nplans = []", &[], &[]), @"");
         assert_snapshot!(wrong("[websocks]\nplans = 'free'", &[], &[]), @"");
         assert_snapshot!(wrong("[websocks]\npublic_url = 'hooks.example'", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\nkeepalive = '0s'", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nping_interval = '0s'", &[], &[]), @"");
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! Made-up events for a first look: prices that move, an account that receives payments, and a user
-//! of a reward program.
+//! Made-up events for a first look: prices that move, an account that receives payments and webhooks, and a
+//! user of a reward program.
 //!
 //! They are published like a producer's: on the same channels, in the same bodies.
 
 mod rewards;
+mod webhooks;
+
+pub use self::webhooks::DemoWebhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +29,7 @@ use crate::auth::{ApiKey, ClaimNames, IssuerConfig, KeyPrefix, KeyRecord, Scope}
 use crate::currency::CurrencyDetails;
 use crate::event::WalletCurrency;
 use crate::hub::Hub;
+use crate::ingest::webhooks::Intake;
 use crate::store::{Store, StoreError};
 use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
 
@@ -65,6 +69,8 @@ pub struct Demo {
     pub user: UserId,
     /// A JSON Web Token of both, for the issuer that it was made with.
     pub token: SecretString,
+    /// What is posted to the account, where somebody takes it in.
+    pub webhooks: Option<Arc<DemoWebhooks>>,
     btc_wallet: Uuid,
     hub: Arc<Hub>,
 }
@@ -89,6 +95,7 @@ impl Demo {
         prefix: &KeyPrefix,
         issuer: &DemoIssuer,
         hub: Arc<Hub>,
+        intake: Option<Arc<Intake>>,
     ) -> Result<Self, StoreError> {
         let (account, btc_wallet): (AccountId, _) = (Uuid::new_v4().into(), Uuid::new_v4());
         let wallet = |id, currency, balance| Wallet {
@@ -111,7 +118,14 @@ impl Demo {
         };
         store.put_accounts(&[directory_entry]).await?;
         let scopes = [Scope::Read, Scope::Publish, Scope::Admin];
-        let key = new_key(store, prefix, account, &scopes).await?;
+        let (_, key) = new_key(store, prefix, account, &scopes).await?;
+        let webhooks = match intake {
+            Some(intake) => {
+                let webhooks = DemoWebhooks::new(store, prefix, account, intake);
+                Some(Arc::new(webhooks.await?))
+            }
+            None => None,
+        };
         let user = UserId::of_number(USER).expect("it is in range");
         let token = issuer.token(account, user);
         let token = token.expect("a secret signs whatever it is given");
@@ -120,6 +134,7 @@ impl Demo {
             key,
             user,
             token,
+            webhooks,
             btc_wallet,
             hub,
         })
@@ -131,6 +146,7 @@ impl Demo {
             self.move_prices(),
             self.receive_payments(),
             self.receive_rewards(),
+            self.receive_webhooks(),
             self.pay_invoices(invoices)
         );
     }
@@ -195,6 +211,12 @@ impl Demo {
             sleep(REWARD).await;
             self.publish(Topic::Rewards(self.user), &progress.next())
                 .await;
+        }
+    }
+
+    async fn receive_webhooks(&self) {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.run().await;
         }
     }
 
@@ -352,7 +374,7 @@ async fn new_key(
     prefix: &KeyPrefix,
     account: AccountId,
     scopes: &[Scope],
-) -> Result<SecretString, StoreError> {
+) -> Result<(Uuid, SecretString), StoreError> {
     let key = ApiKey::generate().expect("the system has random numbers");
     let record = KeyRecord {
         id: Uuid::new_v4(),
@@ -366,7 +388,7 @@ async fn new_key(
         revoked_at: None,
     };
     store.add_key(&record).await?;
-    Ok(key.reveal(prefix))
+    Ok((record.id, key.reveal(prefix)))
 }
 
 impl DemoInvoice {

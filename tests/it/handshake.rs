@@ -479,6 +479,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
         Apis {
             channels: Channels::new(hub),
             plans: Arc::default(),
+            websocks: None,
         },
         Authenticator::new(
             settings.auth.clone(),

@@ -110,6 +110,11 @@ impl Intake {
         }
     }
 
+    /// `[websocks]`
+    pub fn config(&self) -> &WebsocksConfig {
+        &self.config
+    }
+
     /// The endpoint of a slug, for a sender at this address.
     pub async fn endpoint(&self, slug: &str, address: IpAddr) -> Result<Arc<Endpoint>, Refused> {
         let loaded = tokio::time::timeout(self.patience, self.endpoints.loaded());

@@ -13,6 +13,7 @@ pub mod plain;
 mod refresh;
 mod socket;
 mod upgrade;
+pub(super) mod websocks;
 
 pub use self::connection::Connection;
 pub use self::upgrade::Upgrade;
