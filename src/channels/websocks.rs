@@ -26,6 +26,7 @@ pub struct WebsocksConfig {
     /// Of the WebSocket.
     pub path: String,
     /// What the rest of the world calls this server; absent: where it listens.
+    #[serde(default, deserialize_with = "public_url")]
     pub public_url: Option<Url>,
     pub plans: Vec<Plan>,
     /// Of accounts that have no other.
@@ -225,6 +226,21 @@ fn as_event(webhook: &Webhook, data: &str) -> String {
     event
 }
 
+fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = Url::parse(&text).ok();
+    let is_plain = |url: &Url| {
+        let is_http = ["http", "https"].contains(&url.scheme());
+        is_http && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    };
+    match url.filter(is_plain) {
+        Some(url) => Ok(Some(url)),
+        None => Err(serde::de::Error::custom(
+            "expected a URL such as \"https://hooks.example\"",
+        )),
+    }
+}
+
 /// Names are shown in lists and typed in shells.
 fn plan_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -258,11 +274,11 @@ mod tests {
     #[test]
     fn a_webhook_is_told_in_its_envelope_with_its_body_as_it_came() {
         let body = r#"{"b":1.10,"a":[1e400, "\u0061"],"b":2}"#;
-        assert_snapshot!(rendered(Envelope::Webhook, By::WebSocket, body), @r#"{"type":"webhook","payload":{"b":1.10,"a":[1e400, "\u0061"],"b":2},"id":"1795375882120-7","timestamp":"2026-11-22T16:11:22.120Z"}"#);
+        assert_snapshot!(rendered(Envelope::Webhook, By::WebSocket, body), @r#"{"type":"webhook","payload":{"b":1.10,"a":[1e400, "\u0061"],"b":2},"id":"1795375882120-7","timestamp":"2026-11-22T19:31:22.120Z"}"#);
         assert_eq!(rendered(Envelope::Raw, By::WebSocket, body), body);
         assert_snapshot!(rendered(Envelope::Webhook, By::EventStream, "null"), @r#"
         id: 1795375882120-7
-        data: {"type":"webhook","payload":null,"id":"1795375882120-7","timestamp":"2026-11-22T16:11:22.120Z"}
+        data: {"type":"webhook","payload":null,"id":"1795375882120-7","timestamp":"2026-11-22T19:31:22.120Z"}
         "#);
     }
 

@@ -700,13 +700,13 @@ mod tests {
         assert_eq!(websocks.plan("all").unwrap().quota, None);
         assert_snapshot!(wrong("", &env[..1], &[]), @"websocks.default_plan (the default): expected one of the plans: one, all");
         assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quta = 5 }]", &[], &[]), @"unknown setting websocks.plans[0].quta (from tidings.toml), did you mean websocks.plans[0].quota?");
-        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quota = -5 }]", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'a b' }]", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free' }, { name = 'free' }]", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\nplans = []", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\nplans = 'free'", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\npublic_url = 'hooks.example'", &[], &[]), @"");
-        assert_snapshot!(wrong("[websocks]\nping_interval = '0s'", &[], &[]), @"");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quota = -5 }]", &[], &[]), @"websocks.plans[0].quota (from tidings.toml): invalid value: integer `-5`, expected u64");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'a b' }]", &[], &[]), @r#"websocks.plans[0].name (from tidings.toml): expected letters, digits, dashes, dots and underscores, such as "pro""#);
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free' }, { name = 'free' }]", &[], &[]), @"websocks.plans (from tidings.toml): there are two plans called free");
+        assert_snapshot!(wrong("[websocks]\nplans = []", &[], &[]), @"websocks.plans (from tidings.toml): expected one plan at least");
+        assert_snapshot!(wrong("[websocks]\nplans = 'free'", &[], &[]), @r#"websocks.plans (from tidings.toml): expected a list such as [{ name = "free", quota = 1000 }, { name = "pro" }]"#);
+        assert_snapshot!(wrong("[websocks]\npublic_url = 'hooks.example'", &[], &[]), @r#"websocks.public_url (from tidings.toml): expected a URL such as "https://hooks.example""#);
+        assert_snapshot!(wrong("[websocks]\nping_interval = '0s'", &[], &[]), @"websocks.ping_interval (from tidings.toml): expected more than nothing");
     }
 
     #[test]
@@ -714,12 +714,12 @@ mod tests {
         let on = [("TIDINGS_WEBSOCKS__ENABLED", "true")];
         settings("[server]\npath = '/'", &[], &[]);
         settings("", &on, &[]);
-        assert_snapshot!(wrong("[server]\npath = '/'", &on, &[]), @"");
-        assert_snapshot!(wrong("[websocks]\npath = '/rewards-graphql-api'", &on, &[]), @"");
-        assert_snapshot!(wrong("[websocks]\npath = '/metrics'", &on, &[]), @"");
-        assert_snapshot!(wrong("[websocks]\npath = '/api/usage'", &on, &[]), @"");
-        assert_snapshot!(wrong("[websocks]\npath = 'ws'", &[], &[]), @"");
-        assert_snapshot!(wrong("[server]\nalso_at = ['/api/in/x']", &on, &[]), @"");
+        assert_snapshot!(wrong("[server]\npath = '/'", &on, &[]), @"websocks.path (the default): / is a path of GraphQL: see server.path and server.also_at");
+        assert_snapshot!(wrong("[websocks]\npath = '/rewards-graphql-api'", &on, &[]), @"websocks.path (from tidings.toml): /rewards-graphql-api is a path of GraphQL: see server.path and server.also_at");
+        assert_snapshot!(wrong("[websocks]\npath = '/metrics'", &on, &[]), @"websocks.path (from tidings.toml): /metrics is there already, and leads elsewhere");
+        assert_snapshot!(wrong("[websocks]\npath = '/api/usage'", &on, &[]), @"websocks.path (from tidings.toml): /api/usage is there already, and leads elsewhere");
+        assert_snapshot!(wrong("[websocks]\npath = 'ws'", &[], &[]), @r#"websocks.path (from tidings.toml): expected a path such as "/" or "/websocks""#);
+        assert_snapshot!(wrong("[server]\nalso_at = ['/api/in/x']", &on, &[]), @"server.also_at (from tidings.toml): /api/in/x leads elsewhere where websocks.enabled is true");
     }
 
     #[test]
