@@ -42,6 +42,9 @@ const WITHOUT_DEFAULT: [&str; 6] = [
 /// end while it is slow for once. What has crashed is listed for as long.
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
+/// What goes around a webhook on its way to a client, in bytes, with some to spare.
+const ENVELOPE: usize = 256;
+
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
 const MAY_BE_ZERO: [&str; 5] = [
     "hub.linger",
@@ -173,6 +176,24 @@ impl Layers {
         }
         if let Err((key, why)) = settings.documents.check() {
             return Err(self.wrong(key, why));
+        }
+        // What does not fit would close who comes back for it, again and again.
+        let (retained, limits) = (&settings.retained, &settings.limits);
+        for (key, is_too_much, most) in [
+            (
+                "retained.webhooks",
+                retained.webhooks >= limits.outbox_frames,
+                "limits.outbox_frames",
+            ),
+            (
+                "retained.webhooks_bytes",
+                retained.webhooks_bytes + retained.webhooks * ENVELOPE > limits.outbox_bytes,
+                "limits.outbox_bytes, with 256 bytes for each of retained.webhooks",
+            ),
+        ] {
+            if settings.websocks.enabled && is_too_much {
+                return Err(self.wrong(key, format!("expected less than {most}")));
+            }
         }
         if let Err((key, why)) = settings.websocks.check() {
             return Err(self.wrong(key, why));
@@ -707,6 +728,14 @@ mod tests {
         assert_snapshot!(wrong("[websocks]\nplans = 'free'", &[], &[]), @r#"websocks.plans (from tidings.toml): expected a list such as [{ name = "free", quota = 1000 }, { name = "pro" }]"#);
         assert_snapshot!(wrong("[websocks]\npublic_url = 'hooks.example'", &[], &[]), @r#"websocks.public_url (from tidings.toml): expected a URL such as "https://hooks.example""#);
         assert_snapshot!(wrong("[websocks]\nping_interval = '0s'", &[], &[]), @"websocks.ping_interval (from tidings.toml): expected more than nothing");
+    }
+
+    #[test]
+    fn what_is_remembered_of_webhooks_fits_into_an_outbox() {
+        let on = [("TIDINGS_WEBSOCKS__ENABLED", "true")];
+        settings("[retained]\nwebhooks = 1000", &[], &[]);
+        assert_snapshot!(wrong("[retained]\nwebhooks = 256", &on, &[]), @"retained.webhooks (from tidings.toml): expected less than limits.outbox_frames");
+        assert_snapshot!(wrong("[limits]\noutbox_bytes = 1000000", &on, &[]), @"retained.webhooks_bytes (the default): expected less than limits.outbox_bytes, with 256 bytes for each of retained.webhooks");
     }
 
     #[test]

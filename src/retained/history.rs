@@ -29,7 +29,9 @@ impl History {
         let place = self.kept.partition_point(|kept| kept.id < id);
         self.bytes += body.len();
         self.kept.insert(place, Kept { id, body, at });
-        while self.is_over(limits)
+        // The newest stays, however long it is.
+        while self.kept.len() > 1
+            && self.is_over(limits)
             && let Some(oldest) = self.kept.pop_front()
         {
             self.bytes -= oldest.body.len();

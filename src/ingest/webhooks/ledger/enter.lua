@@ -26,7 +26,8 @@ local id = redis.call('XADD', history, '*', 'payload', payload)
 redis.call('RPUSH', sizes, id .. ' ' .. #payload)
 local bytes = redis.call('INCRBY', bytes_key, #payload)
 local count = redis.call('LLEN', sizes)
-while count > 0 do
+-- The newest stays, however long it is.
+while count > 1 do
     local oldest = redis.call('LINDEX', sizes, 0)
     local oldest_id, size = string.match(oldest, '^(%S+) (%d+)$')
     local told = tonumber(string.match(oldest_id, '^%d+'))
