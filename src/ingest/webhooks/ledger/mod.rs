@@ -1,6 +1,6 @@
 //! The book of what was taken in: the one step that counts, keeps, remembers and tells.
 //!
-//! What is true of every ledger, and held by `tests/it/websocks/ledger.rs`:
+//! What is true of every ledger, and held by `tests/it/websocks`:
 //!
 //! * Of any number of deliveries at once, on any number of nodes, exactly as many are taken as the limit lets.
 //! * A delivery whose idempotency key was entered within the window is not entered again; one that was refused
