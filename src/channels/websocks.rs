@@ -219,9 +219,14 @@ fn enveloped(webhook: &Webhook) -> String {
 fn as_event(webhook: &Webhook, data: &str) -> String {
     let mut event = String::with_capacity(data.len() + 64);
     let _ = write!(event, "id: {}", webhook.id);
-    // Of CR LF, an empty line is left; it says nothing either.
-    for line in data.split(['\n', '\r']).filter(|line| !line.is_empty()) {
-        event.extend(["\ndata: ", line]);
+    let ends = memchr::memchr2_iter(b'\n', b'\r', data.as_bytes());
+    let mut begin = 0;
+    for end in ends.chain([data.len()]) {
+        // Of CR LF, an empty line is left; it says nothing either.
+        if begin < end {
+            event.extend(["\ndata: ", &data[begin..end]]);
+        }
+        begin = end + 1;
     }
     event
 }

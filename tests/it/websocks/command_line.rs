@@ -152,7 +152,7 @@ async fn another_token_ends_what_the_old_one_opened_within_a_second_on_every_ser
     until_heard(&second, 1.0).await;
     let token = first.run(&["webhooks", "rotate", &hook.id, "--token"]);
     let rotated = Instant::now();
-    assert_eq!(socket.closed().await, (4401, "Key revoked".to_owned()));
+    assert_eq!(socket.closed().await, (4401, "API key revoked".to_owned()));
     assert_eq!(stream.rest().await, "");
     within_a_second(rotated);
     for server in [&first, &second] {

@@ -96,7 +96,7 @@ async fn a_client_is_told_to_come_back_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn graphql_and_its_lists_know_these_connections_as_their_own() {
+async fn an_operator_lists_and_closes_these_connections_like_others() {
     let server = start().await;
     let hook = hook(&[&server], ALICE, &[]).await;
     let mut socket = connect(&server, &hook.token).await;
@@ -113,11 +113,11 @@ async fn graphql_and_its_lists_know_these_connections_as_their_own() {
         .unwrap();
     assert!(listed.contains(r#""websocks""#), "{listed}");
     let closed = crate::tidings::http()
-        .delete(server.http_url(&format!("/v1/connections?account={ALICE}")))
+        .delete(server.http_url(&format!("/v1/connections?account={ALICE}&code=1001")))
         .header("x-api-key", &admin)
         .send()
         .await
         .unwrap();
     assert!(closed.status().is_success(), "{}", closed.status());
-    assert_eq!(socket.closed().await.0, 1000);
+    assert_eq!(socket.closed().await.0, 1001);
 }
