@@ -72,14 +72,13 @@ impl Set {
                 names.join(", ")
             );
         }
-        let kept = store.plans().await?.into_iter();
-        let own = kept.filter(|(of, _)| *of == self.account);
-        let mut plans = own.map(|(_, plans)| plans).last().unwrap_or_default();
-        change(&mut plans.websocks, self.websocks);
-        change(&mut plans.webhooks_cap, self.cap);
-        change(&mut plans.blockdb, self.blockdb);
-        change(&mut plans.allenhark, self.allenhark);
-        store.put_plans(self.account, &plans).await?;
+        let change = store.change_plans(self.account, |plans| {
+            change(&mut plans.websocks, self.websocks);
+            change(&mut plans.webhooks_cap, self.cap);
+            change(&mut plans.blockdb, self.blockdb);
+            change(&mut plans.allenhark, self.allenhark);
+        });
+        change.await?;
         eprintln!("set the plans of account {}", self.account);
         Ok(())
     }

@@ -174,8 +174,8 @@ async fn delete(store: &Store, id: Uuid) -> anyhow::Result<()> {
 }
 
 async fn find(store: &Store, id: Uuid) -> anyhow::Result<Endpoint> {
-    let endpoints = store.webhooks().await?.into_iter();
-    let found = endpoints.filter(|endpoint| endpoint.id == id).last();
+    let mut endpoints = store.webhooks().await?.into_iter();
+    let found = endpoints.find(|endpoint| endpoint.id == id);
     found.with_context(|| {
         format!("there is no webhook {id}; `tidings webhooks list` shows those that are")
     })

@@ -195,6 +195,19 @@ impl Store {
             .await
     }
 
+    /// Changes the plans of an account. Of two who do that at once the later one counts.
+    pub async fn change_plans(
+        &self,
+        account: AccountId,
+        change: impl FnOnce(&mut AccountPlans),
+    ) -> Result<(), StoreError> {
+        let mut kept = self.plans().await?.into_iter();
+        let own = kept.find(|(of, _)| *of == account);
+        let mut plans = own.map(|(_, plans)| plans).unwrap_or_default();
+        change(&mut plans);
+        self.put_plans(account, &plans).await
+    }
+
     async fn records(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
         match self {
             Store::Sqlite(store) => store.records(kind).await,

@@ -199,13 +199,10 @@ impl Intake {
 
     /// Sets an account's own limit. It holds on every node within a second.
     pub async fn set_cap(&self, account: AccountId, cap: Option<u64>) -> Result<(), StoreError> {
-        let kept = self.store.plans().await?.into_iter();
-        let own = kept
-            .filter(|(of, _)| *of == account)
-            .map(|(_, plans)| plans);
-        let mut plans = own.last().unwrap_or_default();
-        plans.webhooks_cap = cap;
-        self.store.put_plans(account, &plans).await?;
+        let change = self
+            .store
+            .change_plans(account, |plans| plans.webhooks_cap = cap);
+        change.await?;
         // Whoever reads it back here is told it at once.
         self.plans.replace(self.store.plans().await?);
         Ok(())

@@ -100,9 +100,8 @@ pub(in crate::transport) async fn take_only_posts() -> Response {
 /// `GET /api/events/stream`
 pub(in crate::transport) async fn stream(arrival: Arrival) -> Response {
     let protocol = Protocol::WebSocksSse;
-    let wish = match Wish::of(&arrival) {
-        Ok(wish) => wish,
-        Err(refused) => return refused,
+    let Some(wish) = Wish::of(&arrival) else {
+        return refuse_wish();
     };
     let session = match arrival.identify(protocol, arrival.token()).await {
         Ok(session) => session,
@@ -190,23 +189,20 @@ pub(in crate::transport) async fn set_cap(
 }
 
 impl Wish {
-    /// Of the parameters and headers of a request; or what is answered to one that makes no sense.
+    /// Of the parameters and headers of a request; `None` if it wishes for an envelope that there is not.
     ///
     /// An id that is none of ours is as good as none: a browser sends back whatever it was told last, by whoever
     /// was here before.
-    pub(in crate::transport) fn of(arrival: &Arrival) -> Result<Self, Response> {
+    pub(in crate::transport) fn of(arrival: &Arrival) -> Option<Self> {
         let envelope = match arrival.parameter("envelope") {
-            Some(text) => Envelope::parse(&text).ok_or_else(|| {
-                let why = "envelope: expected `webhook` or `raw`";
-                refuse(StatusCode::BAD_REQUEST, why)
-            })?,
+            Some(text) => Envelope::parse(&text)?,
             None => Envelope::default(),
         };
         // Browsers send the header when they come back. What cannot set one has the parameter.
         let last = arrival.headers.get("last-event-id");
         let last = last.and_then(|last| last.to_str().ok().map(str::to_owned));
         let last = last.or_else(|| arrival.parameter("lastEventId"));
-        Ok(Wish {
+        Some(Wish {
             envelope,
             after: last.and_then(|last| WebhookId::parse(&last)),
         })
@@ -305,6 +301,12 @@ pub(in crate::transport) fn refuse_client(close: &Close) -> Response {
         _ => {}
     }
     refused
+}
+
+/// Answers whoever wishes for what there is not.
+pub(in crate::transport) fn refuse_wish() -> Response {
+    let why = "envelope: expected `webhook` or `raw`";
+    refuse(StatusCode::BAD_REQUEST, why)
 }
 
 /// Answers a key that is good, and not for this.

@@ -20,7 +20,7 @@ use crate::ingest::webhooks::Intake;
 use crate::transport::arrival::Arrival;
 use crate::transport::close::Close;
 use crate::transport::http::websocks::{
-    Wish, forbidden, refuse_client, set_cap, show_usage, stream, take, take_only_posts,
+    Wish, forbidden, refuse_client, refuse_wish, set_cap, show_usage, stream, take, take_only_posts,
 };
 use crate::transport::operation::NotBegun;
 use crate::transport::protocol::Protocol;
@@ -43,9 +43,8 @@ async fn connect(Extension(intake): Extension<Arc<Intake>>, mut arrival: Arrival
         Err(answer) => return answer,
     };
     let protocol = Protocol::WebSocks;
-    let wish = match Wish::of(&arrival) {
-        Ok(wish) => wish,
-        Err(refused) => return refused,
+    let Some(wish) = Wish::of(&arrival) else {
+        return refuse_wish();
     };
     match arrival.identify(protocol, arrival.token()).await {
         Ok(session) if session.identity.scopes().may_hear_webhooks() => {

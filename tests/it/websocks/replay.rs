@@ -22,9 +22,13 @@ async fn what_was_missed_is_told_in_order_and_once_and_then_what_is_new() {
     assert_eq!(event(&mut stream).await.0, heard);
     drop(stream);
     server.until_metric("tidings_connections", 0.0).await;
+    let mut other = listen(&server, &hook.token).await;
+    until_heard(&server, 1.0).await;
     let mut missed = Vec::new();
     for number in 1..=5 {
         missed.push(taken(&server, &hook.path, &number.to_string()).await);
+        // What another has heard is known to the server, and was told before.
+        assert_eq!(event(&mut other).await.0, missed[number - 1]);
     }
     let mut again = listen_behind(&server, &hook, &heard).await;
     for id in &missed {
@@ -100,22 +104,26 @@ async fn the_oldest_are_forgotten_by_their_number_and_by_their_bytes() {
         for number in 1..=4 {
             ids.push(taken(server, &hook.path, &number.to_string()).await);
         }
+        // The first who listens, so what is kept is read from where it is kept.
         let mut stream = listen_behind(server, &hook, &first).await;
         for id in &ids[1..] {
             assert_eq!(event(&mut stream).await.0, *id);
         }
-        drop(stream);
+        // What this one hears is known to the server.
         let long = format!("\"{}\"", "x".repeat(600));
-        let old = taken(server, &hook.path, &long).await;
-        let new = taken(server, &hook.path, &long).await;
-        let mut stream = listen_behind(server, &hook, &first).await;
-        assert_eq!(event(&mut stream).await.0, new, "and not {old}");
-        drop(stream);
+        let mut post = async |body: &str| {
+            let id = taken(server, &hook.path, body).await;
+            assert_eq!(event(&mut stream).await.0, id);
+            id
+        };
+        let old = post(&long).await;
+        let new = post(&long).await;
+        let mut again = listen_behind(server, &hook, &first).await;
+        assert_eq!(event(&mut again).await.0, new, "and not {old}");
         // One that is longer than all of it is kept until the next one comes.
-        let longer = format!("\"{}\"", "x".repeat(2000));
-        let longest = taken(server, &hook.path, &longer).await;
-        let mut stream = listen_behind(server, &hook, &first).await;
-        assert_eq!(event(&mut stream).await.0, longest);
+        let longest = post(&format!("\"{}\"", "x".repeat(2000))).await;
+        let mut again = listen_behind(server, &hook, &first).await;
+        assert_eq!(event(&mut again).await.0, longest);
     }
 }
 
