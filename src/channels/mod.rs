@@ -5,6 +5,7 @@
 //! one operation, rendered once.
 
 pub mod allenhark;
+pub mod websocks;
 
 use std::sync::Arc;
 
@@ -59,8 +60,9 @@ impl Channels {
             scope: scope(&question.topic, identity),
             question: question.fingerprint(),
         };
-        // Whoever may not hear it any more does not join what is still running.
-        if !self.hub.may_read(&key.scope.runs_as(), &question.topic) {
+        // Whoever may not hear it any more does not join what is still running. As themselves: an operation
+        // runs as somebody who may do less.
+        if !self.hub.may_read(identity, &question.topic) {
             return Err(NotStarted::Forbidden);
         }
         if let Some(membership) = self.hub.join(&key, asker) {
@@ -118,6 +120,7 @@ impl Question {
 fn scope(topic: &Topic, identity: &Identity) -> Scope {
     match topic {
         Topic::Dataset(_) | Topic::MintPrice(_) | Topic::Wallet(_) => Scope::Everybody,
+        Topic::Webhook(_) => Scope::Only(identity.as_hearer_of_webhooks()),
         _ => Scope::Only(identity.as_account()),
     }
 }

@@ -5,11 +5,13 @@
 //! understood.
 
 mod accounts;
+mod banner;
 mod bots;
 mod config;
 mod connections;
 mod keys;
 mod load;
+mod plans;
 mod publish;
 mod schema;
 mod serve;
@@ -17,6 +19,7 @@ mod server;
 mod table;
 mod token;
 mod value;
+mod webhooks;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -71,6 +74,12 @@ enum Command {
     /// Say whose the trading bots are
     #[command(subcommand)]
     Bots(bots::Command),
+    /// Create, list, change and delete the endpoints that webhooks are posted to
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
+    /// Set and list the plans of accounts
+    #[command(subcommand)]
+    Plans(plans::Command),
     /// Publish events
     Publish(publish::Arguments),
     /// Put a server under load, and measure it
@@ -110,6 +119,8 @@ impl Cli {
             Command::Connections(command) => command.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
             Command::Bots(command) => command.run(&layers?.settings()?).await,
+            Command::Webhooks(command) => command.run(&layers?.settings()?).await,
+            Command::Plans(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Load(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),

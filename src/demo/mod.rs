@@ -1,10 +1,13 @@
-//! Made-up events for a first look: prices that move, an account that receives payments, a user of a reward
-//! program, and a bot that trades.
+//! Made-up events for a first look: prices that move, an account that receives payments and webhooks, a user
+//! of a reward program, and a bot that trades.
 //!
 //! They are published like a producer's: on the same channels, in the same bodies.
 
 mod market;
 mod rewards;
+mod webhooks;
+
+pub use self::webhooks::DemoWebhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,7 @@ use crate::auth::{ApiKey, BotRecord, ClaimNames, IssuerConfig, KeyPrefix, KeyRec
 use crate::currency::CurrencyDetails;
 use crate::event::WalletCurrency;
 use crate::hub::Hub;
+use crate::ingest::webhooks::Intake;
 use crate::store::{Store, StoreError};
 use crate::topic::{AccountId, BotId, Currency, PaymentHash, SolanaAddress, Topic, UserId};
 
@@ -80,6 +84,8 @@ pub struct Demo {
     pub mint: SolanaAddress,
     /// A JSON Web Token of both, for the issuer that it was made with.
     pub token: SecretString,
+    /// What is posted to the account, where somebody takes it in.
+    pub webhooks: Option<Arc<DemoWebhooks>>,
     btc_wallet: Uuid,
     hub: Arc<Hub>,
 }
@@ -104,6 +110,7 @@ impl Demo {
         prefix: &KeyPrefix,
         issuer: &DemoIssuer,
         hub: Arc<Hub>,
+        intake: Option<Arc<Intake>>,
     ) -> Result<Self, StoreError> {
         let (account, btc_wallet): (AccountId, _) = (Uuid::new_v4().into(), Uuid::new_v4());
         let wallet = |id, currency, balance| Wallet {
@@ -132,7 +139,14 @@ impl Demo {
         };
         store.put_bot(&bot).await?;
         let scopes = [Scope::Read, Scope::Publish, Scope::Admin];
-        let key = new_key(store, prefix, account, &scopes).await?;
+        let (_, key) = new_key(store, prefix, account, &scopes).await?;
+        let webhooks = match intake {
+            Some(intake) => {
+                let webhooks = DemoWebhooks::new(store, prefix, account, intake);
+                Some(Arc::new(webhooks.await?))
+            }
+            None => None,
+        };
         let user = UserId::of_number(USER).expect("it is in range");
         let token = issuer.token(account, user);
         let token = token.expect("a secret signs whatever it is given");
@@ -144,6 +158,7 @@ impl Demo {
             wallet: market::wallet(),
             mint: market::mint(),
             token,
+            webhooks,
             btc_wallet,
             hub,
         })
@@ -157,6 +172,7 @@ impl Demo {
             self.receive_rewards(),
             self.move_mint_prices(),
             self.trade(),
+            self.receive_webhooks(),
             self.pay_invoices(invoices)
         );
     }
@@ -262,6 +278,12 @@ impl Demo {
             self.publish(bot, &trade.executed()).await;
             sleep(BLOCK).await;
             reaches("finalized").await;
+        }
+    }
+
+    async fn receive_webhooks(&self) {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.run().await;
         }
     }
 
@@ -420,7 +442,7 @@ async fn new_key(
     prefix: &KeyPrefix,
     account: AccountId,
     scopes: &[Scope],
-) -> Result<SecretString, StoreError> {
+) -> Result<(Uuid, SecretString), StoreError> {
     let key = ApiKey::generate().expect("the system has random numbers");
     let record = KeyRecord {
         id: Uuid::new_v4(),
@@ -434,7 +456,7 @@ async fn new_key(
         revoked_at: None,
     };
     store.add_key(&record).await?;
-    Ok(key.reveal(prefix))
+    Ok((record.id, key.reveal(prefix)))
 }
 
 impl DemoInvoice {

@@ -303,7 +303,10 @@ impl Hub {
 
     /// The webhooks of an account behind this one, as far as they are remembered.
     pub fn webhooks_since(&self, owner: AccountId, after: WebhookId) -> Snapshot {
-        self.topics.since(&Topic::Webhook(owner), after)
+        let missed = self.topics.since(&Topic::Webhook(owner), after);
+        let replays = &self.metrics.webhook_replays;
+        replays.inc_by(missed.events.len() as u64);
+        missed
     }
 
     /// The snapshot that a topic's retained events make.

@@ -46,6 +46,7 @@ pub struct OutboxRules {
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
     pub frames: usize,
+    /// There may be more by one frame.
     pub bytes: usize,
     /// Frames that may pend before older prices give way to newer ones.
     pub conflate_above: usize,
@@ -420,9 +421,12 @@ impl Outbox {
             let replaced = backlog.remove(|older| older == origin);
             metrics.conflated.inc_by(replaced as u64);
         }
+        // By what pends before it: a frame may be as long as all that may pend, and is sent when its turn
+        // comes, or nobody could ever be told of it.
+        let is_full = backlog.frames.len() >= limits.frames || backlog.bytes >= limits.bytes;
         backlog.bytes += frame.len();
         backlog.frames.push_back((origin, frame.to_vec()));
-        if backlog.frames.len() > limits.frames || backlog.bytes > limits.bytes {
+        if is_full {
             // What the socket has taken a part of still goes out, so that a close frame may follow.
             backlog.frames = VecDeque::new();
             backlog.bytes = 0;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::accounts::Plans;
 use crate::channels::Channels;
 use crate::channels::allenhark::AllenHark;
+use crate::ingest::webhooks::Intake;
 
 /// The plain-JSON APIs: what they share, and those that are switched on.
 pub struct Apis {
@@ -12,4 +13,6 @@ pub struct Apis {
     /// What accounts have subscribed to.
     pub plans: Arc<Plans>,
     pub allenhark: Option<Arc<AllenHark>>,
+    /// Takes in what WebSocks' clients hear.
+    pub websocks: Option<Arc<Intake>>,
 }

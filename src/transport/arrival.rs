@@ -1,4 +1,4 @@
-//! A client of a plain-JSON API that asks for a WebSocket.
+//! A client of a plain-JSON API that asks for a WebSocket, or for another response that goes on.
 
 use std::sync::Arc;
 
@@ -13,9 +13,11 @@ use super::address::Peer;
 use super::close::Close;
 use super::endpoint::{Client, identify};
 use super::entrance::{Full, Place};
+use super::introduction::Introduction;
 use super::protocol::Protocol;
 use super::routes::{Routes, stopping};
 use super::server::Server;
+use super::stalling::Fate;
 use super::ws::Upgrade;
 use crate::auth::{Credentials, Session};
 use crate::metrics::ReasonLabel;
@@ -29,6 +31,8 @@ pub(super) struct Arrival {
     parameters: String,
     /// What is answered if it asks for no WebSocket.
     pub(super) upgrade: Result<Upgrade, Response>,
+    /// Of the socket that it comes by.
+    pub(super) fate: Fate,
     routes: Arc<Routes>,
 }
 
@@ -60,6 +64,7 @@ impl FromRequestParts<Arc<Routes>> for Arrival {
             parameters: parts.uri.query().unwrap_or_default().to_owned(),
             headers,
             upgrade,
+            fate: peer.fate,
             routes: routes.clone(),
         })
     }
@@ -73,6 +78,17 @@ impl Arrival {
         Some(value.into_owned())
     }
 
+    /// What it is known by: its parameter `token`, or the headers of the request.
+    pub(super) fn token(&self) -> Credentials {
+        match self.parameter("token") {
+            Some(token) => Credentials {
+                api_key: Some(token.into()),
+                authorization: None,
+            },
+            None => Introduction::of_headers(&self.headers).credentials,
+        }
+    }
+
     pub(super) fn server(&self) -> &Arc<Server> {
         &self.routes.server
     }
@@ -83,24 +99,27 @@ impl Arrival {
     }
 
     /// Who it is that brought these credentials. What is wrong with them is logged and counted.
-    pub(super) async fn identify(
+    ///
+    /// The future borrows nothing: a request that is not read yet cannot be shared between threads.
+    pub(super) fn identify(
         &self,
         protocol: Protocol,
-        credentials: &Credentials,
-    ) -> Result<Session, Close> {
-        let server = &self.routes.server;
-        let session = identify(server, self.client, credentials).await;
-        session.map_err(|close| {
-            let reason = close.name();
-            let closes = &server.metrics.closes;
-            closes.get_or_create(&ReasonLabel { reason }).inc();
-            tracing::info!(
-                id = %self.client.id.simple(),
-                protocol = protocol.name(),
-                close.reason = reason,
-                "connection refused"
-            );
-            close
-        })
+        credentials: Credentials,
+    ) -> impl Future<Output = Result<Session, Close>> + use<> {
+        let (server, client) = (self.routes.server.clone(), self.client);
+        async move {
+            let session = identify(&server, client, &credentials).await;
+            session.inspect_err(|close| {
+                let reason = close.name();
+                let closes = &server.metrics.closes;
+                closes.get_or_create(&ReasonLabel { reason }).inc();
+                tracing::info!(
+                    id = %client.id.simple(),
+                    protocol = protocol.name(),
+                    close.reason = reason,
+                    "connection refused"
+                );
+            })
+        }
     }
 }

@@ -480,6 +480,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
             channels: Channels::new(hub),
             plans: Arc::default(),
             allenhark: None,
+            websocks: None,
         },
         Authenticator::new(
             settings.auth.clone(),

@@ -44,3 +44,4 @@ mod tidings;
 mod token_issuer;
 mod tokens;
 mod under_load;
+mod websocks;

@@ -14,6 +14,7 @@ pub(super) mod plain;
 mod refresh;
 mod socket;
 mod upgrade;
+pub(super) mod websocks;
 
 pub use self::connection::Connection;
 pub use self::upgrade::Upgrade;

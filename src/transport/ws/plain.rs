@@ -1,6 +1,6 @@
 //! The life of a socket of a plain-JSON API: the same for all of them.
 //!
-//! What such an API says and hears is an [`Api`]: it reads what its client says, answers at its [`Desk`], and
+//! What such an API says and hears is an `Api`: it reads what its client says, answers at its `Desk`, and
 //! begins and ends subscriptions there. Everything else (places, credentials, limits, pings, the drain, what
 //! ends a connection) is here, as GraphQL's sockets have it.
 
