@@ -62,16 +62,18 @@ impl Command {
 
 impl Set {
     async fn run(self, settings: &Settings, store: &Store) -> anyhow::Result<()> {
-        if let Some(Choice(Some(name))) = &self.websocks
-            && settings.websocks.plan(name).is_none()
-        {
-            let plans = &settings.websocks.plans;
-            let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
-            bail!(
-                "websocks.plans has no {name}; there are: {}",
-                names.join(", ")
-            );
-        }
+        let plans = settings.websocks.plans.iter();
+        let tiers = settings.allenhark.tiers.iter();
+        known(
+            &self.websocks,
+            "websocks.plans",
+            plans.map(|plan| &plan.name),
+        )?;
+        known(
+            &self.allenhark,
+            "allenhark.tiers",
+            tiers.map(|tier| &tier.name),
+        )?;
         let change = store.change_plans(self.account, |plans| {
             change(&mut plans.websocks, self.websocks);
             change(&mut plans.webhooks_cap, self.cap);
@@ -82,6 +84,22 @@ impl Set {
         eprintln!("set the plans of account {}", self.account);
         Ok(())
     }
+}
+
+/// Whether a plan is one of those that there are.
+fn known<'a>(
+    choice: &Option<Choice<String>>,
+    setting: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> anyhow::Result<()> {
+    let Some(Choice(Some(name))) = choice else {
+        return Ok(());
+    };
+    let names: Vec<_> = names.map(String::as_str).collect();
+    if !names.contains(&name.as_str()) {
+        bail!("{setting} has no {name}; there are: {}", names.join(", "));
+    }
+    Ok(())
 }
 
 fn change<T>(present: &mut Option<T>, choice: Option<Choice<T>>) {

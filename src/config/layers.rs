@@ -11,6 +11,7 @@ use url::Url;
 
 use super::Settings;
 use crate::auth::IssuerConfig;
+use crate::channels::allenhark::Tier;
 use crate::channels::websocks::Plan;
 use crate::redis_link::RedisAddress;
 use crate::spelling::nearest;
@@ -23,9 +24,10 @@ const BUS_KIND: &str = "bus.kind";
 const ISSUERS: &str = "jwt.issuers";
 
 /// Settings that are lists of tables, and what there may be in one.
-const TABLES: [(&str, &[&str]); 2] = [
+const TABLES: [(&str, &[&str]); 3] = [
     (ISSUERS, &IssuerConfig::FIELDS),
     ("websocks.plans", Plan::FIELDS),
+    ("allenhark.tiers", Tier::FIELDS),
 ];
 
 /// Settings whose default is their absence: what the default file has only in comments.

@@ -216,6 +216,10 @@ async fn plans_are_set_one_by_one_and_listed() {
             "websocks.plans has no gold; there are: free, pro",
         ),
         (&["--cap", "many"][..], "expected a number, or none"),
+        (
+            &["--allenhark", "elite"][..],
+            "allenhark.tiers has no elite; there are: free, standard, pro, enterprise",
+        ),
         (&["--blockdb", ""][..], "expected the name of a plan"),
     ] {
         let output = set(arguments);
@@ -225,7 +229,7 @@ async fn plans_are_set_one_by_one_and_listed() {
     }
     assert!(set(&["--websocks", "pro", "--cap", "7"]).status.success());
     assert!(
-        set(&["--allenhark", "elite", "--cap", "none"])
+        set(&["--allenhark", "pro", "--cap", "none"])
             .status
             .success()
     );
@@ -234,8 +238,8 @@ async fn plans_are_set_one_by_one_and_listed() {
         listed,
         json!([{
             "account": ALICE, "websocks": "pro", "webhooksCap": null, "blockdb": null,
-            "allenhark": "elite",
+            "allenhark": "pro",
         }])
     );
-    assert!(server.run(&["plans", "list"]).contains("elite"));
+    assert!(server.run(&["plans", "list"]).contains("pro"));
 }
