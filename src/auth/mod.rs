@@ -74,6 +74,19 @@ pub struct Credentials {
     pub authorization: Option<SecretString>,
 }
 
+impl Credentials {
+    /// The same, where API keys may come as bearers: one that is no JSON Web Token, whose three parts have dots in
+    /// between, is taken for a key. It goes before a key that comes otherwise, as a token does.
+    pub fn with_key_as_bearer(mut self) -> Self {
+        let bearer = given(&self.authorization).and_then(bearer);
+        if let Some(key) = bearer.filter(|bearer| !bearer.contains('.')) {
+            self.api_key = Some(key.into());
+            self.authorization = None;
+        }
+        self
+    }
+}
+
 impl Authenticator {
     /// Checks against the keys of this ring and of the issuers of tokens, which something else keeps
     /// fresh.

@@ -5,6 +5,7 @@
 //! one operation, rendered once.
 
 pub mod allenhark;
+pub mod blockdb;
 pub mod websocks;
 
 use std::sync::Arc;

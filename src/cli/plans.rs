@@ -65,6 +65,11 @@ impl Set {
         let plans = settings.websocks.plans.iter();
         let tiers = settings.allenhark.tiers.iter();
         known(
+            &self.blockdb,
+            "blockdb.plans",
+            settings.blockdb.plans.iter(),
+        )?;
+        known(
             &self.websocks,
             "websocks.plans",
             plans.map(|plan| &plan.name),

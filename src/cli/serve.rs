@@ -54,6 +54,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
     let address = listener.local_addr()?;
     if is_demo {
         settings.allenhark.enabled = true;
+        settings.blockdb.enabled = true;
     }
     let metrics = Arc::<Metrics>::default();
     let drain = Drain::default();
@@ -280,6 +281,7 @@ impl Inside {
                 plans: self.mirrored.plans,
                 allenhark: settings.allenhark.api(),
                 websocks: self.intake,
+                blockdb: settings.blockdb.api(),
             },
             authenticator,
             self.registry.clone(),

@@ -206,6 +206,9 @@ impl Layers {
         if let Err((key, why)) = settings.check_paths() {
             return Err(self.wrong(key, why));
         }
+        if let Err((key, why)) = settings.blockdb.check() {
+            return Err(self.wrong(&key, why));
+        }
         Ok(settings)
     }
 

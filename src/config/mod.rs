@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use crate::auth::{AuthConfig, JwtConfig};
 use crate::bus::BusConfig;
 use crate::channels::allenhark::AllenHarkConfig;
+use crate::channels::blockdb::BlockDbConfig;
 use crate::channels::websocks::WebsocksConfig;
 use crate::graphql::DocumentsConfig;
 use crate::hub::{HubConfig, OutboxLimits};
@@ -53,6 +54,7 @@ pub struct Settings {
     pub invoices: InvoicesConfig,
     pub allenhark: AllenHarkConfig,
     pub websocks: WebsocksConfig,
+    pub blockdb: BlockDbConfig,
     pub log: LogConfig,
 }
 

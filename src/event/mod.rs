@@ -19,7 +19,7 @@ pub use self::account::{
     AccountUpdate, InitiationVia, IntraLedgerUpdate, LnUpdate, OnChainUpdate, SettlementPrice,
     SettlementVia, TransactionStatus, TxNotificationType, WalletCurrency, WalletTransaction,
 };
-pub use self::dataset::DatasetRecord;
+pub use self::dataset::{Asks, DatasetRecord, Kind, Param, Shape, Stream, market_of};
 pub use self::invoice::{InvoiceState, InvoiceStatus, InvoiceUpdate};
 pub use self::price::{PriceTick, PriceUpdate, UserPriceUpdate};
 pub use self::rewards::{StatusType, StatusUpdate};

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One dataset of one chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dataset {
@@ -11,7 +14,7 @@ pub struct Dataset {
 }
 
 /// The number of a chain, as EIP-155 has it: 1 is Ethereum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct ChainId(NonZeroU64);
 
 /// The id of a dataset: four digits, the zeros in front among them.
@@ -44,6 +47,19 @@ impl ChainId {
 }
 
 impl DatasetId {
+    /// The id of these digits.
+    ///
+    /// # Panics
+    ///
+    /// If they are none: it is for ids that the program names, and is asked when it is compiled.
+    pub const fn of_digits(digits: [u8; 4]) -> Self {
+        let [a, b, c, d] = digits;
+        assert!(
+            a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() && d.is_ascii_digit()
+        );
+        DatasetId(digits)
+    }
+
     /// Reads four decimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: [u8; 4] = text.as_bytes().try_into().ok()?;
@@ -72,6 +88,23 @@ impl fmt::Display for ChainId {
 impl fmt::Display for DatasetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for DatasetId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        DatasetId::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "expected the four digits of a dataset such as \"0101\", not {text:?}"
+            ))
+        })
+    }
+}
+
+impl Serialize for DatasetId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

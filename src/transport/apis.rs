@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::accounts::Plans;
 use crate::channels::Channels;
 use crate::channels::allenhark::AllenHark;
+use crate::channels::blockdb::BlockDb;
 use crate::ingest::webhooks::Intake;
 
 /// The plain-JSON APIs: what they share, and those that are switched on.
@@ -15,4 +16,5 @@ pub struct Apis {
     pub allenhark: Option<Arc<AllenHark>>,
     /// Takes in what WebSocks' clients hear.
     pub websocks: Option<Arc<Intake>>,
+    pub blockdb: Option<Arc<BlockDb>>,
 }

@@ -2,7 +2,7 @@
 
 use super::close::Close;
 use super::http::{Flow, multipart, sse};
-use super::ws::{graphql_transport_ws, graphql_ws, plain};
+use super::ws::{blockdb, graphql_transport_ws, graphql_ws, plain};
 use crate::graphql::Refusal;
 use crate::hub::{Envelope, Framing, Outbox, Words};
 
@@ -141,7 +141,8 @@ impl Protocol {
             Protocol::Sse => &sse::DISTINCT,
             Protocol::SseSingle => &sse::SINGLE,
             Protocol::Multipart => &multipart::WORDS,
-            Protocol::WebSocks | Protocol::BlockDb | Protocol::AllenHark => &plain::WORDS,
+            Protocol::WebSocks | Protocol::AllenHark => &plain::WORDS,
+            Protocol::BlockDb => &blockdb::WORDS,
             Protocol::WebSocksSse => &sse::PLAIN,
         }
     }
@@ -153,8 +154,8 @@ impl Protocol {
             | Protocol::Multipart
             | Protocol::WebSocks
             | Protocol::WebSocksSse
-            | Protocol::BlockDb
             | Protocol::AllenHark => String::new(),
+            Protocol::BlockDb => blockdb::spelled(id),
             Protocol::GraphqlTransportWs | Protocol::GraphqlWs | Protocol::SseSingle => {
                 serde_json::to_string(id).expect("a string is JSON")
             }

@@ -89,6 +89,9 @@ impl Routes {
         if let Some(intake) = &self.server.apis.websocks {
             router = router.merge(ws::websocks::routes(intake));
         }
+        if let Some(shared) = &self.server.apis.blockdb {
+            router = router.merge(ws::blockdb::routes(shared));
+        }
         if self.playground.is_some() {
             for route in playground::routes(&paths) {
                 router = router.route(&route, get(playground_file));

@@ -481,6 +481,7 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
             plans: Arc::default(),
             allenhark: None,
             websocks: None,
+            blockdb: None,
         },
         Authenticator::new(
             settings.auth.clone(),

@@ -1,6 +1,7 @@
 //! WebSockets: the upgrade, and what is spoken afterwards.
 
 pub(super) mod allenhark;
+pub(super) mod blockdb;
 mod connection;
 mod door;
 pub mod graphql_transport_ws;

@@ -136,11 +136,6 @@ impl Desk<'_> {
         &self.life.session.identity
     }
 
-    /// What the client was let in by.
-    pub(super) fn session(&self) -> &Session {
-        &self.life.session
-    }
-
     /// Begins a subscription: at most one for each thing that is said. One that has the same id goes on until
     /// the new one runs. When that does, the client is told its welcome, before anything that it hears.
     pub(super) fn begin(
