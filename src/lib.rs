@@ -25,6 +25,7 @@
 //! Who asks, and who hears what:
 //!
 //! * [`auth`] turns credentials into an identity, and says what it may hear;
+//! * [`webhook`] knows where webhooks are posted to, and what a delivery must bring;
 //! * [`store`] keeps keys and accounts, in SQLite or in Redis;
 //! * [`hub`] hands each event to the operations that wait for it;
 //! * [`registry`] knows every connection of the fleet, and tells those to go that are to;
@@ -68,6 +69,8 @@ pub mod retained;
 pub mod accounts;
 
 pub mod auth;
+
+pub mod webhook;
 
 pub mod store;
 

@@ -44,6 +44,10 @@ pub struct Metrics {
     pub bus_up: Gauge,
     /// Requests to `POST /graphql`.
     pub queries: Counter,
+    /// Webhooks that were posted, by what became of them: `accepted`, `repeated`, or why they were refused.
+    pub webhooks: Family<ResultLabel, Counter>,
+    /// Webhooks that were told again to clients who came back.
+    pub webhook_replays: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +59,11 @@ pub struct ConnectionLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabel {
     pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    pub result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -131,6 +140,11 @@ impl Default for Metrics {
             bus_gaps: counted.one("bus_gaps", "Times that the bus was away and came back"),
             bus_up: counted.one("bus_up", "1 while the bus is there"),
             queries: counted.one("queries", "Queries over HTTP"),
+            webhooks: counted.family("webhooks", "Webhooks that were posted"),
+            webhook_replays: counted.one(
+                "webhook_replays",
+                "Webhooks that were told again to clients who came back",
+            ),
             registry,
         }
     }

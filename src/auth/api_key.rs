@@ -54,19 +54,7 @@ const LENGTH: usize = 64;
 impl ApiKey {
     /// A new key, of the operating system's randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut code = String::with_capacity(LENGTH);
-        let mut random = [0; 2 * LENGTH];
-        while code.len() < LENGTH {
-            getrandom::fill(&mut random)?;
-            // Six bits choose one of 64; the two that are no letter are thrown away, as a remainder
-            // of the division by 62 would make some letters likelier than others.
-            let letters = random
-                .iter()
-                .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-            let missing = LENGTH - code.len();
-            code.extend(letters.take(missing).map(|letter| char::from(*letter)));
-        }
-        Ok(ApiKey(code.into()))
+        random_letters(LENGTH).map(|code| ApiKey(code.into()))
     }
 
     /// Reads a key of the deployment with this prefix.
@@ -84,8 +72,25 @@ impl ApiKey {
 
     /// What is kept of it, and what it is found by.
     pub fn digest(&self) -> KeyDigest {
-        KeyDigest(Sha256::digest(self.0.expose_secret()).into())
+        KeyDigest::of(self.0.expose_secret())
     }
+}
+
+/// So many letters and digits that nobody guesses, of the operating system's randomness.
+pub(crate) fn random_letters(length: usize) -> Result<String, getrandom::Error> {
+    let mut letters = String::with_capacity(length);
+    let mut random = [0; 2 * LENGTH];
+    while letters.len() < length {
+        getrandom::fill(&mut random)?;
+        // Six bits choose one of 64; the two that are no letter are thrown away, as a remainder
+        // of the division by 62 would make some letters likelier than others.
+        let chosen = random
+            .iter()
+            .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        let missing = length - letters.len();
+        letters.extend(chosen.take(missing).map(|letter| char::from(*letter)));
+    }
+    Ok(letters)
 }
 
 impl KeyPrefix {
@@ -106,6 +111,11 @@ impl<'de> Deserialize<'de> for KeyPrefix {
 }
 
 impl KeyDigest {
+    /// Of a secret that is looked up by its digest.
+    pub(crate) fn of(secret: &str) -> Self {
+        KeyDigest(Sha256::digest(secret).into())
+    }
+
     /// Reads 64 hexadecimal digits.
     pub fn parse(hex: &str) -> Option<Self> {
         let mut digest = [0; 32];
@@ -118,7 +128,7 @@ impl KeyDigest {
     }
 
     /// The same as `==`, in a time that tells nothing of where they differ.
-    pub(super) fn is(&self, other: &KeyDigest) -> bool {
+    pub(crate) fn is(&self, other: &KeyDigest) -> bool {
         subtle::ConstantTimeEq::ct_eq(&self.0[..], &other.0[..]).into()
     }
 }

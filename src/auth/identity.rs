@@ -29,6 +29,8 @@ pub enum Scope {
     Publish,
     /// Seeing everybody's connections, and closing them.
     Admin,
+    /// Hearing the webhooks of the account, and nothing else of it. A page has such a key in its URLs.
+    Webhooks,
 }
 
 /// A set of scopes. Empty means unrestricted, as session tokens have it at Blink; but for
@@ -43,12 +45,13 @@ const HEARS: u8 = 1 << 6;
 
 impl Scope {
     /// All scopes, in the order in which they are listed.
-    pub const ALL: [Scope; 5] = [
+    pub const ALL: [Scope; 6] = [
         Scope::Read,
         Scope::Receive,
         Scope::Write,
         Scope::Publish,
         Scope::Admin,
+        Scope::Webhooks,
     ];
 
     /// The word for it in tokens, in the key store and on the command line.
@@ -59,6 +62,7 @@ impl Scope {
             Scope::Write => "write",
             Scope::Publish => "publish",
             Scope::Admin => "admin",
+            Scope::Webhooks => "webhooks",
         }
     }
 
@@ -81,9 +85,28 @@ impl Scopes {
         Scopes(words.fold(0, |set, word| set | word))
     }
 
-    /// The same, but that subscriptions are allowed; and nothing else is that was not.
+    /// The same, but that subscriptions are allowed; and nothing else is that was not. What is for
+    /// webhooks alone stays so: it is made to be seen by more than its owner.
     pub(super) fn that_hear(self) -> Self {
-        Scopes(self.0 | HEARS)
+        match self.are_for_webhooks() {
+            true => self,
+            false => Scopes(self.0 | HEARS),
+        }
+    }
+
+    /// Whether webhooks are all that it is for.
+    pub fn are_for_webhooks(self) -> bool {
+        self == Scopes::from_iter([Scope::Webhooks])
+    }
+
+    /// Whether the webhooks of one's account may be heard.
+    pub fn may_hear_webhooks(self) -> bool {
+        self.may_hear() || self.contains(Scope::Webhooks)
+    }
+
+    /// Whether the settings of one's account may be changed.
+    pub fn may_write(self) -> bool {
+        self.is_unrestricted() || self.contains(Scope::Write)
     }
 
     /// Whether nothing but publishing and administration is kept from whoever has it.
@@ -167,6 +190,12 @@ impl Identity {
         Identity::of(self.account, None, self.scopes)
     }
 
+    /// The account of this identity as one that hears webhooks and nothing else: these are the same for
+    /// all who may hear them, whatever else each of them may.
+    pub fn as_hearer_of_webhooks(&self) -> Self {
+        Identity::of(self.account, None, Scopes::from_iter([Scope::Webhooks]))
+    }
+
     /// The user of this identity alone.
     pub fn as_user(&self) -> Self {
         Identity::of(None, self.user, self.scopes)
@@ -177,13 +206,18 @@ impl Identity {
     /// What a chain says is public: that the APIs which tell it want to know who asks is about who may use
     /// them, and how much.
     pub fn may_read(&self, topic: &Topic, bots: &BotOwners) -> bool {
+        // Whether a scope is asked for is said by the APIs, in words of their own, where it is not said here.
+        let is_for_more = !self.scopes.are_for_webhooks();
         match topic {
             Topic::Price(_) | Topic::Invoice(_) => true,
             Topic::Dataset(_) | Topic::MintPrice(_) | Topic::Wallet(_) => true,
-            Topic::UserPrice(_) => self.account.is_some(),
-            Topic::Account(id) | Topic::Webhook(id) => self.account == Some(*id),
-            Topic::Rewards(id) => self.user == Some(*id),
-            Topic::Bot(id) => self.account.is_some() && self.account == bots.owner(id),
+            Topic::UserPrice(_) => self.account.is_some() && is_for_more,
+            Topic::Account(id) => self.account == Some(*id) && is_for_more,
+            Topic::Webhook(id) => self.account == Some(*id) && self.scopes.may_hear_webhooks(),
+            Topic::Rewards(id) => self.user == Some(*id) && is_for_more,
+            Topic::Bot(id) => {
+                self.account.is_some() && self.account == bots.owner(id) && is_for_more
+            }
         }
     }
 
@@ -263,6 +297,39 @@ mod tests {
         assert!(account(1, &[]).may_read(&topic, &none()));
         assert!(!account(2, &[]).may_read(&topic, &none()));
         assert!(!Identity::ANONYMOUS.may_read(&topic, &none()));
+    }
+
+    #[test]
+    fn who_is_let_in_for_webhooks_hears_nothing_else_of_the_account() {
+        let bots = BotOwners::default();
+        let bot = BotId::parse("bot_1").unwrap();
+        let id = uuid::Uuid::from_u128(1).into();
+        bots.replace([(bot.clone(), id)]);
+        let token = account(1, &[Scope::Webhooks]);
+        assert!(token.may_read(&Topic::Webhook(id), &bots));
+        for topic in [
+            Topic::Account(id),
+            Topic::UserPrice(Currency::USD),
+            Topic::Bot(bot),
+        ] {
+            assert!(!token.may_read(&topic, &bots), "{topic}");
+            let more = account(1, &[Scope::Webhooks, Scope::Read]);
+            assert!(more.may_read(&topic, &bots), "{topic}");
+        }
+        assert!(!token.scopes().may_hear() && !token.scopes().may_read());
+        assert!(!token.scopes().that_hear().may_hear());
+        for (scopes, may) in [
+            (&[][..], true),
+            (&[Scope::Read][..], true),
+            (&[Scope::Write][..], false),
+        ] {
+            let other = account(1, scopes);
+            assert_eq!(
+                other.may_read(&Topic::Webhook(id), &bots),
+                may,
+                "{scopes:?}"
+            );
+        }
     }
 
     #[test]

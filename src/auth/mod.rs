@@ -13,6 +13,7 @@ mod reason;
 mod session;
 mod token;
 
+pub(crate) use self::api_key::random_letters;
 pub use self::api_key::{ApiKey, KeyDigest, KeyPrefix, KeyRecord, KeyState};
 pub use self::bots::{BotOwners, BotRecord};
 pub use self::identity::{Identity, Scope, Scopes};

@@ -4,7 +4,9 @@
 //! [`Question`] is a topic, a filter, and the [`Form`] in which the API tells it: what two clients ask alike is
 //! one operation, rendered once.
 
+pub mod allenhark;
 pub mod blockdb;
+pub mod websocks;
 
 use std::sync::Arc;
 
@@ -59,8 +61,9 @@ impl Channels {
             scope: scope(&question.topic, identity),
             question: question.fingerprint(),
         };
-        // Whoever may not hear it any more does not join what is still running.
-        if !self.hub.may_read(&key.scope.runs_as(), &question.topic) {
+        // Whoever may not hear it any more does not join what is still running. As themselves: an operation
+        // runs as somebody who may do less.
+        if !self.hub.may_read(identity, &question.topic) {
             return Err(NotStarted::Forbidden);
         }
         if let Some(membership) = self.hub.join(&key, asker) {
@@ -118,6 +121,7 @@ impl Question {
 fn scope(topic: &Topic, identity: &Identity) -> Scope {
     match topic {
         Topic::Dataset(_) | Topic::MintPrice(_) | Topic::Wallet(_) => Scope::Everybody,
+        Topic::Webhook(_) => Scope::Only(identity.as_hearer_of_webhooks()),
         _ => Scope::Only(identity.as_account()),
     }
 }
@@ -131,23 +135,22 @@ struct Renderer {
 
 impl Render for Renderer {
     fn render(&mut self, event: &Arc<Event>) -> Rendered {
-        let Renderer {
-            hub,
-            identity,
-            topic,
-            form,
-        } = self;
-        // A bot may have been given to somebody else.
-        match hub.may_read(identity, topic) {
-            true => Rendered {
-                payload: (form.render)(topic, event),
+        match self.end() {
+            None => Rendered {
+                payload: (self.form.render)(&self.topic, event),
                 last: false,
             },
-            false => Rendered {
-                payload: (form.gone)(topic),
+            Some(payload) => Rendered {
+                payload,
                 last: true,
             },
         }
+    }
+
+    /// A bot may have been given to somebody else.
+    fn end(&self) -> Option<String> {
+        let may_read = self.hub.may_read(&self.identity, &self.topic);
+        (!may_read).then(|| (self.form.gone)(&self.topic))
     }
 }
 

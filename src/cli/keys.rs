@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::print;
 use super::table::{date, table};
-use super::value::{account, duration, scope, user};
+use super::value::{account, duration, name, scope, user};
 use crate::auth::{ApiKey, KeyRecord, Scope};
 use crate::config::Settings;
 use crate::store::Store;
@@ -43,7 +43,8 @@ pub(super) struct Create {
     #[arg(long, value_name = "ID", value_parser = user)]
     user_id: Option<UserId>,
     /// What it may be used for; may be given more than once. Queries, myUpdates and StatusUpdate need
-    /// read, POST /v1/events needs publish, and /v1/connections needs admin
+    /// read, POST /v1/events needs publish, /v1/connections needs admin; webhooks hears those of the
+    /// account and nothing else
     #[arg(long = "scope", value_name = "SCOPE", value_parser = scope(),
           ignore_case = true, default_values = ["read", "write"])]
     scopes: Vec<Scope>,
@@ -165,12 +166,4 @@ fn end(now: Timestamp, duration: Duration) -> anyhow::Result<Timestamp> {
     let duration = SignedDuration::try_from(duration).ok();
     let end = duration.and_then(|duration| now.checked_add(duration).ok());
     end.context("--expires-in: that is after the end of time")
-}
-
-/// Names are shown in lists: nothing that moves the cursor.
-fn name(text: &str) -> Result<String, &'static str> {
-    match !text.is_empty() && text.chars().count() <= 100 && !text.contains(char::is_control) {
-        true => Ok(text.to_owned()),
-        false => Err("expected up to 100 printable characters"),
-    }
 }

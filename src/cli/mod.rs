@@ -5,10 +5,13 @@
 //! understood.
 
 mod accounts;
+mod banner;
+mod bots;
 mod config;
 mod connections;
 mod keys;
 mod load;
+mod plans;
 mod publish;
 mod schema;
 mod serve;
@@ -16,6 +19,7 @@ mod server;
 mod table;
 mod token;
 mod value;
+mod webhooks;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -67,6 +71,15 @@ enum Command {
     /// Import and list the accounts that `me` shows
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Say whose the trading bots are
+    #[command(subcommand)]
+    Bots(bots::Command),
+    /// Create, list, change and delete the endpoints that webhooks are posted to
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
+    /// Set and list the plans of accounts
+    #[command(subcommand)]
+    Plans(plans::Command),
     /// Publish events
     Publish(publish::Arguments),
     /// Put a server under load, and measure it
@@ -105,6 +118,9 @@ impl Cli {
             Command::Token(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Connections(command) => command.run(&layers?.settings()?).await,
             Command::Accounts(command) => command.run(&layers?.settings()?).await,
+            Command::Bots(command) => command.run(&layers?.settings()?).await,
+            Command::Webhooks(command) => command.run(&layers?.settings()?).await,
+            Command::Plans(command) => command.run(&layers?.settings()?).await,
             Command::Publish(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Load(arguments) => arguments.run(&layers?.settings()?).await,
             Command::Config(command) => command.run(&layers?),

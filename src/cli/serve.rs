@@ -4,32 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::banner::run_demo;
 use crate::auth::{Authenticator, Tokens};
 use crate::bus::{Bus, BusConfig, Inbox, MemoryBus, RedisBus};
 use crate::channels::Channels;
 use crate::config::Settings;
-use crate::demo::{Demo, DemoInvoice, DemoIssuer};
+use crate::demo::{Demo, DemoIssuer};
 use crate::drain::{Drain, StopSignals};
 use crate::graphql::{Graphql, PersistedDocuments, RequestLimits, Sources};
 use crate::hub::{Hub, Remembers};
+use crate::ingest::webhooks::{EmbeddedLedger, Intake, Ledger, RedisLedger, Rules};
 use crate::metrics::Metrics;
 use crate::redis_link::RedisLink;
 use crate::registry::{Registry, node_name};
 use crate::retained::{MemoryRetained, RedisRetained, Retained};
 use crate::store::{Mirrored, Store, refresh};
 use crate::telemetry;
-use crate::topic::{Topic, UserId};
+use crate::topic::Topic;
 use crate::transport::address::{Addresses, TrustedProxies};
 use crate::transport::apis::Apis;
 use crate::transport::entrance::Entrance;
 use crate::transport::http::Http;
 use crate::transport::listener::{self, SocketLimits};
-use crate::transport::playground::{DemoFacts, Playground};
+use crate::transport::playground::Playground;
 use crate::transport::routes::Routes;
 use crate::transport::server::Server;
 
@@ -39,6 +40,12 @@ const BUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until it is told to stop by SIGTERM or SIGINT.
 pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Result<()> {
+    if is_demo {
+        settings.websocks.enabled = true;
+        settings
+            .check_paths()
+            .map_err(|(key, why)| anyhow::anyhow!("the demo shows all APIs; {key}: {why}"))?;
+    }
     // Before it is said that this listens: whoever reads that may stop it.
     let mut signals = StopSignals::take_over()?;
     telemetry::start(&settings.log);
@@ -46,6 +53,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let address = listener.local_addr()?;
     if is_demo {
+        settings.allenhark.enabled = true;
         settings.blockdb.enabled = true;
     }
     let metrics = Arc::<Metrics>::default();
@@ -57,6 +65,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         inbox,
         retained,
         store,
+        ledger,
         registry,
     } = outside(&settings, is_demo, address.port())?;
     let mirrored = Mirrored::default();
@@ -78,12 +87,25 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         tracing::warn!("the bus is away: serving without events until it is there");
     }
 
+    let intake = settings.websocks.enabled.then(|| {
+        Arc::new(Intake::new(
+            settings.websocks.clone(),
+            mirrored.webhooks.clone(),
+            mirrored.plans.clone(),
+            store.clone(),
+            ledger,
+            settings.auth.timeout,
+            metrics.clone(),
+        ))
+    });
+
     let demo = match is_demo {
         true => {
             let issuer = DemoIssuer::new();
             settings.jwt.issuers.push(issuer.config());
             let prefix = &settings.auth.key_prefix;
-            Some(Demo::new(&store, prefix, &issuer, hub.clone()).await?)
+            let demo = Demo::new(&store, prefix, &issuer, hub.clone(), intake.clone());
+            Some(demo.await?)
         }
         false => None,
     };
@@ -97,6 +119,7 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
 
     let inside = Inside {
         hub,
+        intake,
         mirrored,
         registry,
         tokens,
@@ -118,7 +141,9 @@ pub(super) async fn serve(mut settings: Settings, is_demo: bool) -> anyhow::Resu
         drain.clone(),
     ));
     if let Some(demo) = demo {
-        tokio::spawn(run_demo(demo, address, settings.server.path.clone(), facts));
+        let path = settings.server.path.clone();
+        let websocks = settings.websocks.clone();
+        tokio::spawn(run_demo(demo, address, path, websocks, facts));
     }
     tracing::info!(%address, path = settings.server.path, "listening");
 
@@ -145,26 +170,36 @@ struct Outside {
     inbox: Inbox,
     retained: Retained,
     store: Store,
+    ledger: Ledger,
     registry: Arc<Registry>,
 }
 
 fn outside(settings: &Settings, is_demo: bool, port: u16) -> anyhow::Result<Outside> {
     let limits = settings.limits.of_registry();
     let node = node_name(settings.server.name.as_ref(), port).into();
+    let rules = Rules::of(&settings.websocks);
     match &settings.bus {
         BusConfig::Memory => {
             let (bus, inbox) = MemoryBus::new();
-            let retained = Retained::Memory(MemoryRetained::new(&settings.retained));
-            let store = if is_demo {
-                Store::in_memory()?
+            let bus = Bus::Memory(bus);
+            let retained = MemoryRetained::new(&settings.retained);
+            let (kept, told) = (retained.clone(), bus.clone());
+            let (store, ledger) = if is_demo {
+                let ledger = EmbeddedLedger::in_memory(rules, kept, told)?;
+                (Store::in_memory()?, ledger)
             } else {
-                super::store(settings)?
+                // First the store, which makes the directory.
+                let store = super::store(settings)?;
+                let directory = &settings.store.directory;
+                let ledger = EmbeddedLedger::open(directory, rules, kept, told);
+                (store, ledger.context("cannot open webhooks.db")?)
             };
             Ok(Outside {
-                bus: Bus::Memory(bus),
+                bus,
                 inbox,
-                retained,
+                retained: Retained::Memory(retained),
                 store,
+                ledger: Ledger::Embedded(ledger),
                 registry: Registry::alone(limits, node),
             })
         }
@@ -179,11 +214,13 @@ fn outside(settings: &Settings, is_demo: bool, port: u16) -> anyhow::Result<Outs
             let retained = Retained::Redis(RedisRetained::start(&settings.retained, link.clone()));
             let (config, redis) = (&settings.registry, &settings.redis);
             let registry = Registry::in_fleet(limits, node, config, redis, link.clone());
+            let ledger = RedisLedger::new(link.clone(), rules, settings.retained.clone());
             Ok(Outside {
                 bus: Bus::Redis(bus),
                 inbox,
                 retained,
                 store: Store::redis(link),
+                ledger: Ledger::Redis(ledger),
                 registry,
             })
         }
@@ -201,6 +238,7 @@ fn price_topics(settings: &Settings) -> Vec<Topic> {
 /// What clients reach through the routes.
 struct Inside {
     hub: Arc<Hub>,
+    intake: Option<Arc<Intake>>,
     mirrored: Mirrored,
     registry: Arc<Registry>,
     tokens: Tokens,
@@ -241,6 +279,8 @@ impl Inside {
             Apis {
                 channels: Channels::new(hub.clone()),
                 plans: self.mirrored.plans,
+                allenhark: settings.allenhark.api(),
+                websocks: self.intake,
                 blockdb: settings.blockdb.api(),
             },
             authenticator,
@@ -274,135 +314,4 @@ impl Inside {
             body_timeout: settings.server.header_timeout,
         }
     }
-}
-
-/// Publishes made-up events, and says what to paste where; the playground is told, too.
-async fn run_demo(
-    demo: Demo,
-    address: std::net::SocketAddr,
-    path: String,
-    facts: watch::Sender<Option<DemoFacts>>,
-) {
-    let (invoices, mut made) = mpsc::channel(1);
-    let key = demo.key.expose_secret().to_owned();
-    let account = demo.account;
-    let rewards = rewards_banner(demo.user, &demo.token, address, &key);
-    let blockdb = blockdb_banner(address, &key);
-    let (api_key, token) = (demo.key.clone(), demo.token.clone());
-    let tell = |invoice: &DemoInvoice| {
-        facts.send_replace(Some(DemoFacts {
-            api_key: api_key.clone(),
-            token: token.clone(),
-            payment_request: invoice.payment_request.clone(),
-            payment_hash: invoice.payment_hash.clone(),
-        }));
-    };
-    tokio::spawn(demo.run(invoices));
-    let Some(invoice) = made.recv().await else {
-        return;
-    };
-    tell(&invoice);
-    // Without a playground nobody is left to tell.
-    let playground = match facts.is_closed() {
-        true => String::new(),
-        false => format!("  Playground    http://{address}{path}     in a browser\n"),
-    };
-    let banner = banner(
-        address,
-        &path,
-        &playground,
-        &key,
-        &account.to_string(),
-        &invoice,
-    );
-    let _ = super::print(&(banner + &rewards + &blockdb));
-    while let Some(invoice) = made.recv().await {
-        tell(&invoice);
-        let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
-    }
-}
-
-fn banner(
-    address: std::net::SocketAddr,
-    path: &str,
-    playground: &str,
-    key: &str,
-    account: &str,
-    invoice: &DemoInvoice,
-) -> String {
-    format!(
-        r#"
-Tidings {version}, a demo: prices, payments and rewards are made up, and nothing is kept.
-
-{playground}  WebSocket     ws://{address}{path}     subprotocol graphql-transport-ws
-  HTTP          http://{address}{path}     POST, GET, event streams, multipart
-  API key       {key}
-  Account       {account}
-  Invoice       {request}
-                (pending for 15 seconds, then paid)
-
-In another terminal:
-
-  websocat -v --protocol graphql-transport-ws ws://{address}{path}
-
-and then, line by line:
-
-  {{"type":"connection_init","payload":{{"X-API-KEY":"{key}"}}}}
-  {{"id":"1","type":"subscribe","payload":{{"query":"subscription {{ realtimePrice(input: {{ currency: \"EUR\" }}) {{ realtimePrice {{ timestamp btcSatPrice {{ base offset }} }} errors {{ message }} }} }}"}}}}
-  {{"id":"2","type":"subscribe","payload":{{"query":"subscription {{ myUpdates {{ update {{ type: __typename ... on LnUpdate {{ status transaction {{ settlementAmount }} }} ... on OnChainUpdate {{ txNotificationType transaction {{ status settlementAmount }} }} ... on IntraLedgerUpdate {{ transaction {{ settlementAmount }} }} }} }} }}"}}}}
-  {{"id":"3","type":"subscribe","payload":{{"query":"subscription {{ lnInvoicePaymentStatusByPaymentRequest(input: {{ paymentRequest: \"{request}\" }}) {{ status paymentPreimage errors {{ message }} }} }}"}}}}
-  {{"id":"1","type":"complete"}}
-
-or without a WebSocket:
-
-  curl -N -H 'Accept: text/event-stream' -H 'X-API-KEY: {key}' http://{address}{path} \
-    --get --data-urlencode 'query=subscription {{ myUpdates {{ update {{ type: __typename ... on RealtimePrice {{ timestamp }} }} }} }}'
-"#,
-        version = env!("CARGO_PKG_VERSION"),
-        request = invoice.payment_request,
-    )
-}
-
-fn rewards_banner(
-    user: UserId,
-    token: &SecretString,
-    address: std::net::SocketAddr,
-    key: &str,
-) -> String {
-    format!(
-        r#"
-For the user {user} of the reward program, who owns the account:
-
-  Token         {token}
-                (good for a day)
-
-in a session of its own:
-
-  {{"type":"connection_init","payload":{{"connection_id":"demo-1","Authorization":"Bearer {token}"}}}}
-  {{"id":"1","type":"subscribe","payload":{{"query":"subscription {{ StatusUpdate {{ Type Timestamp UserID Data }} }}"}}}}
-
-Who is connected:
-
-  TIDINGS_KEY={key} tidings connections list --url http://{address}
-
-"#,
-        token = token.expose_secret(),
-    )
-}
-
-fn blockdb_banner(address: std::net::SocketAddr, key: &str) -> String {
-    format!(
-        r#"
-A chain that grows by a block every four seconds, as BlockDB tells it:
-
-  websocat -H 'Authorization: Bearer {key}' ws://{address}/v1/evm/
-
-and then, line by line:
-
-  {{"action":"subscribe","chain_id":1,"dataset_id":"0101","params":{{}}}}
-  {{"action":"subscribe","chain_id":1,"dataset_id":"0304","params":{{"transfer_types":["native"]}}}}
-  {{"action":"unsubscribe","chain_id":1,"dataset_id":"0101"}}
-
-"#
-    )
 }

@@ -11,6 +11,8 @@ use url::Url;
 
 use super::Settings;
 use crate::auth::IssuerConfig;
+use crate::channels::allenhark::Tier;
+use crate::channels::websocks::Plan;
 use crate::redis_link::RedisAddress;
 use crate::spelling::nearest;
 
@@ -21,18 +23,29 @@ const BUS_URL: &str = "bus.url";
 const BUS_KIND: &str = "bus.kind";
 const ISSUERS: &str = "jwt.issuers";
 
+/// Settings that are lists of tables, and what there may be in one.
+const TABLES: [(&str, &[&str]); 3] = [
+    (ISSUERS, &IssuerConfig::FIELDS),
+    ("websocks.plans", Plan::FIELDS),
+    ("allenhark.tiers", Tier::FIELDS),
+];
+
 /// Settings whose default is their absence: what the default file has only in comments.
-const WITHOUT_DEFAULT: [&str; 5] = [
+const WITHOUT_DEFAULT: [&str; 6] = [
     BUS_URL,
     "redis.ca_file",
     "jwt.ca_file",
     "server.name",
     "documents.manifest",
+    "websocks.public_url",
 ];
 
 /// Leases are renewed three times before they end: shorter ones keep Redis busy with little else, and
 /// end while it is slow for once. What has crashed is listed for as long.
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// What goes around a webhook on its way to a client, in bytes, with some to spare.
+const ENVELOPE: usize = 256;
 
 /// Durations that may be nothing. Of all others and of all counts nothing is no use.
 const MAY_BE_ZERO: [&str; 5] = [
@@ -137,7 +150,9 @@ impl Layers {
     /// What they come to.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         self.check_bus()?;
-        self.check_issuers()?;
+        for (key, fields) in TABLES {
+            self.check_tables(key, fields)?;
+        }
         for (key, value) in leaves(&self.merged) {
             self.check_zero(&key, value)?;
         }
@@ -162,6 +177,33 @@ impl Layers {
             return Err(self.wrong(&key, why));
         }
         if let Err((key, why)) = settings.documents.check() {
+            return Err(self.wrong(key, why));
+        }
+        if let Err((key, why)) = settings.allenhark.check() {
+            return Err(self.wrong(&key, why));
+        }
+        // What does not fit would close who comes back for it, again and again.
+        let (retained, limits) = (&settings.retained, &settings.limits);
+        for (key, is_too_much, most) in [
+            (
+                "retained.webhooks",
+                retained.webhooks >= limits.outbox_frames,
+                "limits.outbox_frames",
+            ),
+            (
+                "retained.webhooks_bytes",
+                retained.webhooks_bytes + retained.webhooks * ENVELOPE > limits.outbox_bytes,
+                "limits.outbox_bytes, with 256 bytes for each of retained.webhooks",
+            ),
+        ] {
+            if settings.websocks.enabled && is_too_much {
+                return Err(self.wrong(key, format!("expected less than {most}")));
+            }
+        }
+        if let Err((key, why)) = settings.websocks.check() {
+            return Err(self.wrong(key, why));
+        }
+        if let Err((key, why)) = settings.check_paths() {
             return Err(self.wrong(key, why));
         }
         if let Err((key, why)) = settings.blockdb.check() {
@@ -283,18 +325,16 @@ impl Layers {
 
     /// What is in a list of tables has no default to be compared with; and serde's own words for what is
     /// no table would repeat it.
-    fn check_issuers(&self) -> Result<(), ConfigError> {
-        let issuers = get(&self.merged, ISSUERS).and_then(Value::as_array);
-        for (number, issuer) in issuers.into_iter().flatten().enumerate() {
-            let place = format!("{ISSUERS}[{number}]");
-            let Some(issuer) = issuer.as_table() else {
+    fn check_tables(&self, key: &str, fields: &[&'static str]) -> Result<(), ConfigError> {
+        let tables = get(&self.merged, key).and_then(Value::as_array);
+        for (number, table) in tables.into_iter().flatten().enumerate() {
+            let place = format!("{key}[{number}]");
+            let Some(table) = table.as_table() else {
                 return Err(self.wrong(&place, "expected a table"));
             };
-            let mut fields = issuer.keys();
-            if let Some(field) =
-                fields.find(|field| !IssuerConfig::FIELDS.contains(&field.as_str()))
-            {
-                let nearest = nearest(field, IssuerConfig::FIELDS);
+            let mut said = table.keys();
+            if let Some(field) = said.find(|field| !fields.contains(&field.as_str())) {
+                let nearest = nearest(field, fields.iter().copied());
                 return Err(ConfigError::Unknown {
                     origin: self.origin(&place),
                     nearest: nearest.map(|nearest| format!("{place}.{nearest}")),
@@ -675,6 +715,48 @@ mod tests {
         assert_snapshot!(wrong("[jwt]\ngrantable_scopes = ['all']", &[], &[]), @r#"jwt.grantable_scopes (from tidings.toml): expected a list such as ["read", "receive"]"#);
         assert_snapshot!(wrong("[jwt]\njwks_fresh_min = '1h'", &[], &[]), @"jwt.jwks_fresh_min (from tidings.toml): expected no more than jwt.jwks_fresh_max");
         assert_snapshot!(wrong("[jwt]\njwks_interval = '0s'", &[], &[]), @"jwt.jwks_interval (from tidings.toml): expected more than nothing");
+    }
+
+    #[test]
+    fn plans_are_a_list_of_tables_and_the_default_is_one_of_them() {
+        let plans = r#"[{ name = "one", quota = 5 }, { name = "all" }]"#;
+        let env = [
+            ("TIDINGS_WEBSOCKS__PLANS", plans),
+            ("TIDINGS_WEBSOCKS__DEFAULT_PLAN", "one"),
+        ];
+        let websocks = settings("", &env, &[]).websocks;
+        assert_eq!(websocks.plan("one").unwrap().quota, Some(5));
+        assert_eq!(websocks.plan("all").unwrap().quota, None);
+        assert_snapshot!(wrong("", &env[..1], &[]), @"websocks.default_plan (the default): expected one of the plans: one, all");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quta = 5 }]", &[], &[]), @"unknown setting websocks.plans[0].quta (from tidings.toml), did you mean websocks.plans[0].quota?");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free', quota = -5 }]", &[], &[]), @"websocks.plans[0].quota (from tidings.toml): invalid value: integer `-5`, expected u64");
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'a b' }]", &[], &[]), @r#"websocks.plans[0].name (from tidings.toml): expected letters, digits, dashes, dots and underscores, such as "pro""#);
+        assert_snapshot!(wrong("[websocks]\nplans = [{ name = 'free' }, { name = 'free' }]", &[], &[]), @"websocks.plans (from tidings.toml): there are two plans called free");
+        assert_snapshot!(wrong("[websocks]\nplans = []", &[], &[]), @"websocks.plans (from tidings.toml): expected one plan at least");
+        assert_snapshot!(wrong("[websocks]\nplans = 'free'", &[], &[]), @r#"websocks.plans (from tidings.toml): expected a list such as [{ name = "free", quota = 1000 }, { name = "pro" }]"#);
+        assert_snapshot!(wrong("[websocks]\npublic_url = 'hooks.example'", &[], &[]), @r#"websocks.public_url (from tidings.toml): expected a URL such as "https://hooks.example""#);
+        assert_snapshot!(wrong("[websocks]\nping_interval = '0s'", &[], &[]), @"websocks.ping_interval (from tidings.toml): expected more than nothing");
+    }
+
+    #[test]
+    fn what_is_remembered_of_webhooks_fits_into_an_outbox() {
+        let on = [("TIDINGS_WEBSOCKS__ENABLED", "true")];
+        settings("[retained]\nwebhooks = 1000", &[], &[]);
+        assert_snapshot!(wrong("[retained]\nwebhooks = 256", &on, &[]), @"retained.webhooks (from tidings.toml): expected less than limits.outbox_frames");
+        assert_snapshot!(wrong("[limits]\noutbox_bytes = 1000000", &on, &[]), @"retained.webhooks_bytes (the default): expected less than limits.outbox_bytes, with 256 bytes for each of retained.webhooks");
+    }
+
+    #[test]
+    fn the_websocket_for_webhooks_is_at_a_path_of_its_own() {
+        let on = [("TIDINGS_WEBSOCKS__ENABLED", "true")];
+        settings("[server]\npath = '/'", &[], &[]);
+        settings("", &on, &[]);
+        assert_snapshot!(wrong("[server]\npath = '/'", &on, &[]), @"websocks.path (the default): / is a path of GraphQL: see server.path and server.also_at");
+        assert_snapshot!(wrong("[websocks]\npath = '/rewards-graphql-api'", &on, &[]), @"websocks.path (from tidings.toml): /rewards-graphql-api is a path of GraphQL: see server.path and server.also_at");
+        assert_snapshot!(wrong("[websocks]\npath = '/metrics'", &on, &[]), @"websocks.path (from tidings.toml): /metrics is there already, and leads elsewhere");
+        assert_snapshot!(wrong("[websocks]\npath = '/api/usage'", &on, &[]), @"websocks.path (from tidings.toml): /api/usage is there already, and leads elsewhere");
+        assert_snapshot!(wrong("[websocks]\npath = 'ws'", &[], &[]), @r#"websocks.path (from tidings.toml): expected a path such as "/" or "/websocks""#);
+        assert_snapshot!(wrong("[server]\nalso_at = ['/api/in/x']", &on, &[]), @"server.also_at (from tidings.toml): /api/in/x leads elsewhere where websocks.enabled is true");
     }
 
     #[test]

@@ -18,7 +18,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::{AuthConfig, JwtConfig};
 use crate::bus::BusConfig;
+use crate::channels::allenhark::AllenHarkConfig;
 use crate::channels::blockdb::BlockDbConfig;
+use crate::channels::websocks::WebsocksConfig;
 use crate::graphql::DocumentsConfig;
 use crate::hub::{HubConfig, OutboxLimits};
 use crate::redis_link::RedisConfig;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub documents: DocumentsConfig,
     pub prices: PricesConfig,
     pub invoices: InvoicesConfig,
+    pub allenhark: AllenHarkConfig,
+    pub websocks: WebsocksConfig,
     pub blockdb: BlockDbConfig,
     pub log: LogConfig,
 }
@@ -62,6 +66,37 @@ impl Settings {
         flags: Vec<Flag>,
     ) -> Result<Self, ConfigError> {
         Layers::read(file, env, flags)?.settings()
+    }
+
+    /// Whether each path leads to one API alone; or else the setting that is wrong, and why.
+    pub fn check_paths(&self) -> Result<(), (&'static str, String)> {
+        let WebsocksConfig { enabled, path, .. } = &self.websocks;
+        if !enabled {
+            return Ok(());
+        }
+        let ServerConfig {
+            path: graphql,
+            also_at,
+            ..
+        } = &self.server;
+        if graphql == path || also_at.contains(path) {
+            let why = format!("{path} is a path of GraphQL: see server.path and server.also_at");
+            return Err(("websocks.path", why));
+        }
+        if routes::is_fixed(path) || routes::is_of_websocks(path) {
+            let why = format!("{path} is there already, and leads elsewhere");
+            return Err(("websocks.path", why));
+        }
+        for (key, paths) in [
+            ("server.path", std::slice::from_ref(graphql)),
+            ("server.also_at", also_at),
+        ] {
+            if let Some(path) = paths.iter().find(|path| routes::is_of_websocks(path)) {
+                let why = format!("{path} leads elsewhere where websocks.enabled is true");
+                return Err((key, why));
+            }
+        }
+        Ok(())
     }
 }
 

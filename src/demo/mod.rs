@@ -1,10 +1,14 @@
-//! Made-up events for a first look: prices that move, an account that receives payments, a user of a reward
-//! program, and a chain.
+//! Made-up events for a first look: prices that move, an account that receives payments and webhooks, a user
+//! of a reward program, a bot that trades, and a chain.
 //!
 //! They are published like a producer's: on the same channels, in the same bodies.
 
 mod chain;
+mod market;
 mod rewards;
+mod webhooks;
+
+pub use self::webhooks::DemoWebhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +26,17 @@ use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
 use self::chain::Chain;
+use self::market::{Mints, Trade};
 use self::rewards::Progress;
 use crate::accounts::{Account, AccountLevel, Wallet};
 use crate::auth::mint::{self, Claims, MintError, SigningKey};
-use crate::auth::{ApiKey, ClaimNames, IssuerConfig, KeyPrefix, KeyRecord, Scope};
+use crate::auth::{ApiKey, BotRecord, ClaimNames, IssuerConfig, KeyPrefix, KeyRecord, Scope};
 use crate::currency::CurrencyDetails;
 use crate::event::WalletCurrency;
 use crate::hub::Hub;
+use crate::ingest::webhooks::Intake;
 use crate::store::{Store, StoreError};
-use crate::topic::{AccountId, Currency, PaymentHash, Topic, UserId};
+use crate::topic::{AccountId, BotId, Currency, PaymentHash, SolanaAddress, Topic, UserId};
 
 /// How often prices move.
 const TICK: Duration = Duration::from_secs(1);
@@ -45,6 +51,13 @@ const REWARD: Duration = Duration::from_secs(5);
 
 /// Between two blocks of the chain.
 const BLOCK_TIME: Duration = Duration::from_secs(4);
+
+/// Between two trades of the bot.
+const TRADE: Duration = Duration::from_secs(3);
+/// From a transaction's being processed to its being confirmed, and from there to its being final.
+const BLOCK: Duration = Duration::from_millis(400);
+/// Every so many trades fail.
+const FAILS: u64 = 5;
 
 /// The user of the reward program.
 const USER: i64 = 42;
@@ -69,8 +82,15 @@ pub struct Demo {
     pub key: SecretString,
     /// Who owns the account, in the reward program.
     pub user: UserId,
+    /// The account's, and the wallet that it trades with.
+    pub bot: BotId,
+    pub wallet: SolanaAddress,
+    /// A token that is traded.
+    pub mint: SolanaAddress,
     /// A JSON Web Token of both, for the issuer that it was made with.
     pub token: SecretString,
+    /// What is posted to the account, where somebody takes it in.
+    pub webhooks: Option<Arc<DemoWebhooks>>,
     btc_wallet: Uuid,
     hub: Arc<Hub>,
 }
@@ -95,6 +115,7 @@ impl Demo {
         prefix: &KeyPrefix,
         issuer: &DemoIssuer,
         hub: Arc<Hub>,
+        intake: Option<Arc<Intake>>,
     ) -> Result<Self, StoreError> {
         let (account, btc_wallet): (AccountId, _) = (Uuid::new_v4().into(), Uuid::new_v4());
         let wallet = |id, currency, balance| Wallet {
@@ -116,8 +137,21 @@ impl Demo {
             wallets,
         };
         store.put_accounts(&[directory_entry]).await?;
+        let bot = BotRecord {
+            id: market::bot(),
+            account,
+            created_at: Timestamp::now(),
+        };
+        store.put_bot(&bot).await?;
         let scopes = [Scope::Read, Scope::Publish, Scope::Admin];
-        let key = new_key(store, prefix, account, &scopes).await?;
+        let (_, key) = new_key(store, prefix, account, &scopes).await?;
+        let webhooks = match intake {
+            Some(intake) => {
+                let webhooks = DemoWebhooks::new(store, prefix, account, intake);
+                Some(Arc::new(webhooks.await?))
+            }
+            None => None,
+        };
         let user = UserId::of_number(USER).expect("it is in range");
         let token = issuer.token(account, user);
         let token = token.expect("a secret signs whatever it is given");
@@ -125,7 +159,11 @@ impl Demo {
             account,
             key,
             user,
+            bot: bot.id,
+            wallet: market::wallet(),
+            mint: market::mint(),
             token,
+            webhooks,
             btc_wallet,
             hub,
         })
@@ -137,6 +175,9 @@ impl Demo {
             self.move_prices(),
             self.receive_payments(),
             self.receive_rewards(),
+            self.move_mint_prices(),
+            self.trade(),
+            self.receive_webhooks(),
             self.grow_chain(),
             self.pay_invoices(invoices)
         );
@@ -202,6 +243,53 @@ impl Demo {
             sleep(REWARD).await;
             self.publish(Topic::Rewards(self.user), &progress.next())
                 .await;
+        }
+    }
+
+    async fn move_mint_prices(&self) {
+        let mut mints = Mints::new();
+        let mut tick = interval(TICK);
+        loop {
+            tick.tick().await;
+            for (mint, price) in mints.next_prices() {
+                self.publish(Topic::MintPrice(mint), &price).await;
+            }
+        }
+    }
+
+    async fn trade(&self) {
+        for turn in 1u64.. {
+            sleep(TRADE).await;
+            let trade = Trade::new(turn);
+            self.carry_out(&trade, turn % FAILS == 0).await;
+        }
+    }
+
+    async fn carry_out(&self, trade: &Trade, fails: bool) {
+        let (bot, wallet) = (
+            Topic::Bot(self.bot.clone()),
+            Topic::Wallet(self.wallet.clone()),
+        );
+        let reaches = async |status| {
+            let body = trade.transaction(status);
+            self.publish(wallet.clone(), &body).await;
+        };
+        reaches("processed").await;
+        sleep(BLOCK).await;
+        if fails {
+            reaches("failed").await;
+            self.publish(bot, &trade.failed()).await;
+        } else {
+            reaches("confirmed").await;
+            self.publish(bot, &trade.executed()).await;
+            sleep(BLOCK).await;
+            reaches("finalized").await;
+        }
+    }
+
+    async fn receive_webhooks(&self) {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.run().await;
         }
     }
 
@@ -370,7 +458,7 @@ async fn new_key(
     prefix: &KeyPrefix,
     account: AccountId,
     scopes: &[Scope],
-) -> Result<SecretString, StoreError> {
+) -> Result<(Uuid, SecretString), StoreError> {
     let key = ApiKey::generate().expect("the system has random numbers");
     let record = KeyRecord {
         id: Uuid::new_v4(),
@@ -384,7 +472,7 @@ async fn new_key(
         revoked_at: None,
     };
     store.add_key(&record).await?;
-    Ok(key.reveal(prefix))
+    Ok((record.id, key.reveal(prefix)))
 }
 
 impl DemoInvoice {

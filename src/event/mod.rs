@@ -23,7 +23,7 @@ pub use self::dataset::{Asks, DatasetRecord, Kind, Param, Shape, Stream, market_
 pub use self::invoice::{InvoiceState, InvoiceStatus, InvoiceUpdate};
 pub use self::price::{PriceTick, PriceUpdate, UserPriceUpdate};
 pub use self::rewards::{StatusType, StatusUpdate};
-pub use self::solana::{BotUpdate, Commitment, MintPrice, Transaction};
+pub use self::solana::{Amount, BotUpdate, Commitment, MintPrice, Transaction};
 pub use self::webhook::{Webhook, WebhookId};
 
 use std::sync::Arc;

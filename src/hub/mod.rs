@@ -210,12 +210,14 @@ impl Hub {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Batch::default();
         let mut hands = Hands::new(self.metrics.clone());
+        let mut losses = self.bots.losses();
         loop {
             // The bus comes last: it can always be ready, the others cannot.
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
                 _ = sweep.tick() => self.release_idle_topics(),
+                Ok(()) = losses.changed() => self.end_lost_bots(&mut hands).await,
                 Some(message) = local.recv() => self.on_local(&mut batch, message),
                 message = inbox.next() => {
                     let Some(message) = message else { return };
@@ -233,6 +235,16 @@ impl Hub {
             for shared in batch.drain_stale() {
                 self.carry_out(&shared, shared.tell_snapshot(), &mut hands)
                     .await;
+            }
+        }
+    }
+
+    /// Ends what those hear who have lost a bot. That is rare, and so all operations are looked at.
+    async fn end_lost_bots(&self, hands: &mut Hands) {
+        let is_of_bot = |topic: &Topic| matches!(topic, Topic::Bot(_));
+        for shared in self.operations.all() {
+            if shared.topics.iter().any(is_of_bot) {
+                self.carry_out(&shared, shared.end_if_lost(), hands).await;
             }
         }
     }
@@ -291,7 +303,10 @@ impl Hub {
 
     /// The webhooks of an account behind this one, as far as they are remembered.
     pub fn webhooks_since(&self, owner: AccountId, after: WebhookId) -> Snapshot {
-        self.topics.since(&Topic::Webhook(owner), after)
+        let missed = self.topics.since(&Topic::Webhook(owner), after);
+        let replays = &self.metrics.webhook_replays;
+        replays.inc_by(missed.events.len() as u64);
+        missed
     }
 
     /// The snapshot that a topic's retained events make.

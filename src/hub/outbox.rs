@@ -46,6 +46,7 @@ pub struct OutboxRules {
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
     pub frames: usize,
+    /// There may be more by one frame.
     pub bytes: usize,
     /// Frames that may pend before older prices give way to newer ones.
     pub conflate_above: usize,
@@ -223,8 +224,15 @@ impl Outbox {
         let Envelope { words, id, .. } = envelope;
         let number = envelope.subscription;
         if words.after_completed.is_empty() {
-            // A protocol without words for it: what was told last has said so.
-            self.pending().ended.push(number);
+            // A protocol without words for it: what was told last has said so. It has ended when that has
+            // gone, because what pends for it is thrown away then.
+            let mut pending = self.pending();
+            match &mut pending.backlog {
+                Some(backlog) => backlog
+                    .frames
+                    .push_back((Origin::End { number }, Vec::new())),
+                None => pending.ended.push(number),
+            }
         } else {
             let mut frame = Vec::new();
             self.framing.push(&mut frame, &words.completion(id));
@@ -413,9 +421,12 @@ impl Outbox {
             let replaced = backlog.remove(|older| older == origin);
             metrics.conflated.inc_by(replaced as u64);
         }
+        // By what pends before it: a frame may be as long as all that may pend, and is sent when its turn
+        // comes, or nobody could ever be told of it.
+        let is_full = backlog.frames.len() >= limits.frames || backlog.bytes >= limits.bytes;
         backlog.bytes += frame.len();
         backlog.frames.push_back((origin, frame.to_vec()));
-        if backlog.frames.len() > limits.frames || backlog.bytes > limits.bytes {
+        if is_full {
             // What the socket has taken a part of still goes out, so that a close frame may follow.
             backlog.frames = VecDeque::new();
             backlog.bytes = 0;
@@ -667,6 +678,27 @@ mod tests {
         assert_eq!(taken(&outbox).unwrap(), ["7<paid>", "7done"]);
         assert_eq!(outbox.take_ended(), [7]);
         assert!(outbox.take_ended().is_empty());
+    }
+
+    #[test]
+    fn where_no_words_say_that_it_has_completed_the_last_payload_goes_out_before_its_id_is_free() {
+        const WORDLESS: Words = Words {
+            before_completed: "",
+            after_completed: "",
+            ..WORDS
+        };
+        let outbox = outbox(8, 4);
+        let wordless = Envelope {
+            words: &WORDLESS,
+            ..envelope(7)
+        };
+        outbox.complete(&wordless);
+        assert_eq!(outbox.take_ended(), [7]);
+        push(&outbox, 7, "gone", Policy::Every);
+        outbox.complete(&wordless);
+        assert!(outbox.take_ended().is_empty());
+        assert_eq!(taken(&outbox).unwrap(), ["7<gone>"]);
+        assert_eq!(outbox.take_ended(), [7]);
     }
 
     #[test]

@@ -43,10 +43,11 @@ impl Recent {
         }
         self.told.insert(place, (webhook.id, number, event.clone()));
         self.bytes += webhook.payload.get().len();
-        while self.told.len() > limits.events || self.bytes > limits.bytes {
-            let Some((_, _, oldest)) = self.told.pop_front() else {
-                break;
-            };
+        // The newest stays, however long it is: who comes back for it would never hear of it.
+        while self.told.len() > 1
+            && (self.told.len() > limits.events || self.bytes > limits.bytes)
+            && let Some((_, _, oldest)) = self.told.pop_front()
+        {
             if let Event::Webhook(webhook) = &*oldest {
                 self.bytes -= webhook.payload.get().len();
             }
@@ -125,5 +126,7 @@ mod tests {
         recent.remember(5, &webhook(5, "1234567890"), LIMITS);
         assert_eq!(since(&recent, 0), [5]);
         assert_eq!(recent.bytes, 10);
+        recent.remember(6, &webhook(6, "12345678901"), LIMITS);
+        assert_eq!(since(&recent, 0), [6], "the newest stays");
     }
 }

@@ -49,6 +49,11 @@ pub struct OperationKey {
 /// It does not panic: what fails ends its own operation, in words of the question's protocol.
 pub trait Render: Send {
     fn render(&mut self, event: &Arc<Event>) -> Rendered;
+
+    /// What is told as the last thing, if whoever it runs as may not hear it any more.
+    fn end(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A payload, and whether anything can follow it.
@@ -282,6 +287,28 @@ impl Shared {
             retained: None,
         });
         running.send_off(told.collect(), Some(up_to), last)
+    }
+
+    /// Ends it with its last words, if whoever it runs as may not hear it any more.
+    pub(super) fn end_if_lost(&self) -> Outcome {
+        let mut running = self.running();
+        match running.renderer.end() {
+            Some(words) if !running.ended => {
+                let payload = Payload {
+                    json: words.into(),
+                    policy: Policy::Every,
+                };
+                let told = Told {
+                    payload,
+                    retained: None,
+                };
+                running.send_off([told].into_iter().collect(), None, true)
+            }
+            _ => Outcome {
+                dispatch: None,
+                ended: running.ended,
+            },
+        }
     }
 
     /// Has all members know that events were lost.

@@ -1,20 +1,25 @@
 //! What one process remembers.
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::history::History;
 use super::{KeptPrice, RetainedConfig, merged};
-use crate::event::InvoiceState;
-use crate::topic::{PaymentHash, Topic};
+use crate::event::{InvoiceState, WebhookId};
+use crate::topic::{AccountId, PaymentHash, Topic};
 
 /// Remembers until the process ends. Cheap to clone; all clones share one memory.
 #[derive(Clone)]
 pub struct MemoryRetained {
     prices: Cache<(Topic, usize), Price>,
     invoices: Cache<PaymentHash, InvoiceState>,
+    /// Of those accounts that had some of late: an operator has made an endpoint for each.
+    webhooks: Cache<AccountId, Arc<Mutex<History>>>,
+    config: RetainedConfig,
 }
 
 /// A price, and when it was kept.
@@ -43,6 +48,8 @@ impl MemoryRetained {
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(config.invoices_for)
                 .build(),
+            webhooks: Cache::builder().time_to_idle(config.webhooks_for).build(),
+            config: config.clone(),
         }
     }
 
@@ -78,6 +85,21 @@ impl MemoryRetained {
             .entry_by_ref(&told.payment_hash)
             .and_upsert_with(|known| merged(known.map(moka::Entry::into_value), told))
             .into_value()
+    }
+
+    /// Remembers a webhook of an account, as it went over the bus.
+    pub(crate) fn keep_webhook(&self, owner: AccountId, id: WebhookId, body: Bytes) {
+        let history = self.webhooks.get_with(owner, Arc::default);
+        let mut history = history.lock().expect("nothing panics while it holds it");
+        history.keep(id, body, &self.config);
+    }
+
+    pub(super) fn webhooks(&self, owner: AccountId) -> Vec<Bytes> {
+        let history = self.webhooks.get(&owner);
+        history.map_or_else(Vec::new, |history| {
+            let history = history.lock().expect("nothing panics while it holds it");
+            history.bodies(self.config.webhooks_for)
+        })
     }
 
     pub(super) fn invoice(&self, hash: &PaymentHash) -> Option<InvoiceState> {

@@ -1,4 +1,4 @@
-//! What is remembered for those who ask later: the last prices, and what became of invoices.
+//! What is remembered for those who ask later: the last prices, what became of invoices, and the last webhooks.
 //!
 //! A bus tells what happens now. Who subscribes to a price wants the last one at once, and who asks
 //! for an invoice that was paid while nobody listened wants to know that. What is true of every kind
@@ -11,10 +11,12 @@
 //!   preimage that is known stays known when a later message leaves it out.
 //! * A price is remembered for a while, and not a moment longer: a stale price is worse than none.
 
+mod history;
 mod memory;
 mod redis;
 
 pub use self::memory::MemoryRetained;
+pub(crate) use self::redis::HistoryKeys;
 pub use self::redis::RedisRetained;
 
 use std::time::Duration;
@@ -58,7 +60,7 @@ pub struct KeptPrice {
     pub age: Duration,
 }
 
-/// Remembers prices and invoices.
+/// Remembers prices, invoices and webhooks.
 #[derive(Clone)]
 pub enum Retained {
     /// In this process, until it ends.
@@ -112,10 +114,13 @@ impl Retained {
         }
     }
 
-    /// The webhooks of an account that are remembered, as they went over the bus, the oldest first.
+    /// The webhooks of an account that are remembered, as they went over the bus, the oldest first. They are
+    /// kept by whoever takes them in ([`ingest::webhooks`](crate::ingest::webhooks)), as a part of that.
     pub async fn webhooks(&self, owner: AccountId) -> Result<Vec<Bytes>, Unavailable> {
-        let _ = owner;
-        Ok(Vec::new())
+        match self {
+            Retained::Memory(retained) => Ok(retained.webhooks(owner)),
+            Retained::Redis(retained) => retained.webhooks(owner).await,
+        }
     }
 
     /// How often something could not be remembered for the other nodes.

@@ -5,6 +5,9 @@
 //! | `tidings:invoice:<hash>` | a hash: `request`, `preimage`, and for each of `Pending`, `Expired` and `Paid` that was told, when that was first (Unix time in ms) | `invoices_for` after the last news |
 //! | `tidings:retained:<channel>:<slot>` | the body of a price | `prices_for` after it was kept |
 //! | `tidings:retained` | a set: the names `<channel>:<slot>` | as long as the youngest of them |
+//! | `tidings:history:<account>` | a stream: the bodies of webhooks | `webhooks_for` after the last |
+//! | `tidings:history:<account>:sizes` | a list: the id and the bytes of each of them | as long |
+//! | `tidings:history:<account>:bytes` | the sum of these bytes | as long |
 //!
 //! An invoice has a field for each status that it had, and the furthest of them is its status. So
 //! several nodes merge what they were told by writing it: no field is ever written over with less,
@@ -27,9 +30,9 @@ use tracing::warn;
 
 use super::memory::{MemoryRetained, PRICES, Price};
 use super::{KeptPrice, RetainedConfig};
-use crate::event::{InvoiceState, InvoiceStatus};
+use crate::event::{InvoiceState, InvoiceStatus, Webhook, WebhookId};
 use crate::redis_link::{RedisLink, Unavailable};
-use crate::topic::{PaymentHash, Topic};
+use crate::topic::{AccountId, PaymentHash, Topic};
 
 /// Remembers in Redis. Cheap to clone.
 #[derive(Clone)]
@@ -149,6 +152,17 @@ impl RedisRetained {
         }
     }
 
+    pub(super) async fn webhooks(&self, owner: AccountId) -> Result<Vec<Bytes>, Unavailable> {
+        let mut range = cmd("XRANGE");
+        range.arg(HistoryKeys::of(owner).bodies).arg("-").arg("+");
+        let kept: Vec<(String, (String, String))> = self.link.run(&range).await?;
+        let bodies = kept.into_iter().filter_map(|(id, (_, payload))| {
+            let id = WebhookId::parse(&id)?;
+            Some(Webhook::body(id, &payload).into())
+        });
+        Ok(bodies.collect())
+    }
+
     pub(super) fn known_invoice(&self, hash: &PaymentHash) -> Option<InvoiceState> {
         self.memory.invoice(hash)
     }
@@ -217,6 +231,24 @@ impl RedisRetained {
             payment_preimage: preimage,
             status,
         }))
+    }
+}
+
+/// Where the webhooks of one account are.
+pub(crate) struct HistoryKeys {
+    pub(crate) bodies: String,
+    pub(crate) sizes: String,
+    pub(crate) bytes: String,
+}
+
+impl HistoryKeys {
+    pub(crate) fn of(owner: AccountId) -> Self {
+        let bodies = format!("tidings:history:{owner}");
+        HistoryKeys {
+            sizes: format!("{bodies}:sizes"),
+            bytes: format!("{bodies}:bytes"),
+            bodies,
+        }
     }
 }
 

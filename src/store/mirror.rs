@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::{Store, StoreError, Version};
 use crate::accounts::{Directory, Plans};
 use crate::auth::{BotOwners, KeyRing};
+use crate::webhook::Endpoints;
 
 /// What is mirrored.
 #[derive(Clone, Default)]
@@ -19,6 +20,7 @@ pub struct Mirrored {
     pub directory: Arc<Directory>,
     pub bots: Arc<BotOwners>,
     pub plans: Arc<Plans>,
+    pub webhooks: Arc<Endpoints>,
 }
 
 /// How often the store is asked whether anything changed. What is revoked must be known everywhere
@@ -105,6 +107,7 @@ impl Mirror {
             directory,
             bots,
             plans,
+            webhooks,
         } = &self.mirrored;
         let keys = self.store.keys().await?;
         ring.replace(keys, Timestamp::now());
@@ -112,6 +115,8 @@ impl Mirror {
         let known = self.store.bots().await?.into_iter();
         bots.replace(known.map(|bot| (bot.id, bot.account)));
         plans.replace(self.store.plans().await?);
+        // The last: whoever waits for these counts by the plans.
+        webhooks.replace(self.store.webhooks().await?);
         self.version = Some(version);
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::accounts::{Account, AccountPlans};
 use crate::auth::{BotRecord, KeyRecord};
 use crate::redis_link::{RedisLink, Unavailable};
 use crate::topic::{AccountId, BotId};
+use crate::webhook::Endpoint;
 
 /// `[store]`
 #[derive(Clone, Debug, Deserialize)]
@@ -152,6 +153,25 @@ impl Store {
         self.remove(Kind::Bots, id.as_str()).await
     }
 
+    /// All endpoints of webhooks, the oldest first.
+    pub async fn webhooks(&self) -> Result<Vec<Endpoint>, StoreError> {
+        let records = self.records(Kind::Webhooks).await?;
+        let mut endpoints = readable(records, record::read_webhook);
+        endpoints.sort_by_key(|endpoint| (endpoint.created_at, endpoint.id));
+        Ok(endpoints)
+    }
+
+    /// Keeps an endpoint of webhooks, in the place of one with the same id.
+    pub async fn put_webhook(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let record = (endpoint.id.to_string(), record::write_webhook(endpoint));
+        self.put(Kind::Webhooks, vec![record]).await
+    }
+
+    /// Forgets an endpoint of webhooks. `false` if there was none.
+    pub async fn remove_webhook(&self, id: Uuid) -> Result<bool, StoreError> {
+        self.remove(Kind::Webhooks, &id.to_string()).await
+    }
+
     /// The plans of all accounts that have some.
     pub async fn plans(&self) -> Result<Vec<(AccountId, AccountPlans)>, StoreError> {
         let records = self.records(Kind::Plans).await?;
@@ -173,6 +193,19 @@ impl Store {
         let json = serde_json::to_string(plans).expect("plans are JSON");
         self.put(Kind::Plans, vec![(account.to_string(), json)])
             .await
+    }
+
+    /// Changes the plans of an account. Of two who do that at once the later one counts.
+    pub async fn change_plans(
+        &self,
+        account: AccountId,
+        change: impl FnOnce(&mut AccountPlans),
+    ) -> Result<(), StoreError> {
+        let mut kept = self.plans().await?.into_iter();
+        let own = kept.find(|(of, _)| *of == account);
+        let mut plans = own.map(|(_, plans)| plans).unwrap_or_default();
+        change(&mut plans);
+        self.put_plans(account, &plans).await
     }
 
     async fn records(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
@@ -204,6 +237,7 @@ enum Kind {
     Accounts,
     Bots,
     Plans,
+    Webhooks,
 }
 
 impl Kind {
@@ -214,6 +248,7 @@ impl Kind {
             Kind::Accounts => "accounts",
             Kind::Bots => "bots",
             Kind::Plans => "plans",
+            Kind::Webhooks => "webhooks",
         }
     }
 }
@@ -237,6 +272,7 @@ mod tests {
     use super::*;
     use crate::auth::{ApiKey, KeyRecord, Scope};
     use crate::topic::UserId;
+    use crate::webhook::{Scheme, SigningSecret, Slug, Verification};
 
     fn key() -> KeyRecord {
         KeyRecord {
@@ -259,6 +295,21 @@ mod tests {
             Uuid::new_v4()
         );
         crate::accounts::read("-", &json).unwrap().remove(0)
+    }
+
+    fn endpoint(key: &KeyRecord) -> Endpoint {
+        let secret = SigningSecret::parse(Scheme::Stripe, "whsec_hush").unwrap();
+        Endpoint {
+            id: Uuid::new_v4(),
+            account: key.account,
+            name: Some("shop".to_owned()),
+            slug: Slug::generate().unwrap().digest(),
+            key: key.id,
+            verification: Some(Verification::new(Scheme::Stripe, vec![secret]).unwrap()),
+            allowed_from: vec!["192.0.2.0/24".parse().unwrap()],
+            is_idempotent: true,
+            created_at: Timestamp::now(),
+        }
     }
 
     /// What is true of every store.
@@ -319,6 +370,13 @@ mod tests {
         };
         store.put_plans(key.account, &plans).await.unwrap();
         assert_eq!(same.plans().await.unwrap(), [(key.account, plans)]);
+
+        let endpoint = endpoint(&key);
+        store.put_webhook(&endpoint).await.unwrap();
+        let kept = same.webhooks().await.unwrap();
+        assert_eq!(kept, std::slice::from_ref(&endpoint));
+        assert!(store.remove_webhook(endpoint.id).await.unwrap());
+        assert!(!store.remove_webhook(endpoint.id).await.unwrap());
     }
 
     #[tokio::test]

@@ -1,11 +1,13 @@
-//! Keys and bots as the store keeps them.
+//! Keys, bots and endpoints of webhooks as the store keeps them.
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::auth::{BotRecord, KeyDigest, KeyRecord, Scope};
 use crate::topic::{AccountId, BotId, UserId};
+use crate::webhook::{Endpoint, Scheme, SigningSecret, SlugDigest, Verification};
 
 #[derive(Deserialize, Serialize)]
 struct Form {
@@ -85,4 +87,73 @@ pub(super) fn read_bot(json: &str) -> Result<BotRecord, String> {
         account: AccountId::parse(&form.account).ok_or("account: not a UUID")?,
         created_at: form.created_at,
     })
+}
+
+#[derive(Deserialize, Serialize)]
+struct WebhookForm {
+    id: Uuid,
+    account: String,
+    name: Option<String>,
+    /// SHA-256, in hex.
+    slug: String,
+    /// The id of its token.
+    key: Uuid,
+    verification: Option<VerificationForm>,
+    allowed_from: Vec<IpNet>,
+    idempotent: bool,
+    created_at: Timestamp,
+}
+
+#[derive(Deserialize, Serialize)]
+struct VerificationForm {
+    scheme: String,
+    /// As they are: without the secret itself no signature can be checked.
+    secrets: Vec<String>,
+}
+
+pub(super) fn write_webhook(endpoint: &Endpoint) -> String {
+    let verification = endpoint.verification.as_ref();
+    let form = WebhookForm {
+        id: endpoint.id,
+        account: endpoint.account.to_string(),
+        name: endpoint.name.clone(),
+        slug: endpoint.slug.to_string(),
+        key: endpoint.key,
+        verification: verification.map(|verification| {
+            let secrets = verification.secrets().iter();
+            VerificationForm {
+                scheme: verification.scheme.as_str().to_owned(),
+                secrets: secrets.map(|secret| secret.reveal().to_owned()).collect(),
+            }
+        }),
+        allowed_from: endpoint.allowed_from.clone(),
+        idempotent: endpoint.is_idempotent,
+        created_at: endpoint.created_at,
+    };
+    serde_json::to_string(&form).expect("an endpoint is JSON")
+}
+
+pub(super) fn read_webhook(json: &str) -> Result<Endpoint, String> {
+    let form: WebhookForm = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    Ok(Endpoint {
+        id: form.id,
+        account: AccountId::parse(&form.account).ok_or("account: not a UUID")?,
+        name: form.name,
+        slug: SlugDigest::parse(&form.slug).ok_or("slug: not 64 digits of hex")?,
+        key: form.key,
+        // What cannot be read makes the endpoint unreadable: without it anybody could post.
+        verification: form.verification.map(read_verification).transpose()?,
+        allowed_from: form.allowed_from,
+        is_idempotent: form.idempotent,
+        created_at: form.created_at,
+    })
+}
+
+fn read_verification(form: VerificationForm) -> Result<Verification, String> {
+    let scheme = Scheme::parse(&form.scheme).ok_or("verification: an unknown scheme")?;
+    let secrets = form.secrets.iter();
+    let secrets = secrets.map(|secret| SigningSecret::parse(scheme, secret));
+    let secrets = secrets.collect::<Result<_, _>>();
+    let secrets = secrets.map_err(|bad| format!("verification: {bad}"))?;
+    Verification::new(scheme, secrets).map_err(|bad| format!("verification: {bad}"))
 }

@@ -18,6 +18,8 @@ const ADDRESS_DIGITS: std::ops::RangeInclusive<usize> = 32..=44;
 
 const BOT_PREFIX: &str = "bot_";
 const BOT_CHARACTERS: std::ops::RangeInclusive<usize> = 1..=64;
+/// Of an id that is made up: enough that no two are the same, and that nobody guesses one.
+const RANDOM_BYTES: usize = 12;
 
 impl SolanaAddress {
     /// Reads base58 that decodes to 32 bytes.
@@ -42,6 +44,14 @@ impl SolanaAddress {
 }
 
 impl BotId {
+    /// A new one. An error if the system has no random numbers.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut random = [0; RANDOM_BYTES];
+        getrandom::fill(&mut random)?;
+        let name = base58::encode(&random);
+        Ok(BotId(format!("{BOT_PREFIX}{name}").into()))
+    }
+
     /// Reads an id.
     pub fn parse(text: &str) -> Option<Self> {
         let name = text.strip_prefix(BOT_PREFIX)?;
@@ -73,3 +83,15 @@ macro_rules! as_written {
 }
 
 as_written!(SolanaAddress, BotId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_that_is_made_up_for_a_bot_is_one() {
+        let id = BotId::generate().unwrap();
+        assert_eq!(BotId::parse(id.as_str()), Some(id.clone()));
+        assert_ne!(BotId::generate().unwrap(), id);
+    }
+}

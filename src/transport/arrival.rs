@@ -1,4 +1,4 @@
-//! A client of a plain-JSON API that asks for a WebSocket.
+//! A client of a plain-JSON API that asks for a WebSocket, or for another response that goes on.
 
 use std::sync::Arc;
 
@@ -13,9 +13,11 @@ use super::address::Peer;
 use super::close::Close;
 use super::endpoint::{Client, identify};
 use super::entrance::{Full, Place};
+use super::introduction::Introduction;
 use super::protocol::Protocol;
 use super::routes::{Routes, stopping};
 use super::server::Server;
+use super::stalling::Fate;
 use super::ws::Upgrade;
 use crate::auth::{Credentials, Session};
 use crate::metrics::ReasonLabel;
@@ -29,6 +31,8 @@ pub(super) struct Arrival {
     parameters: String,
     /// What is answered if it asks for no WebSocket.
     pub(super) upgrade: Result<Upgrade, Response>,
+    /// Of the socket that it comes by.
+    pub(super) fate: Fate,
     routes: Arc<Routes>,
 }
 
@@ -60,6 +64,7 @@ impl FromRequestParts<Arc<Routes>> for Arrival {
             parameters: parts.uri.query().unwrap_or_default().to_owned(),
             headers,
             upgrade,
+            fate: peer.fate,
             routes: routes.clone(),
         })
     }
@@ -71,6 +76,17 @@ impl Arrival {
         let mut all = form_urlencoded::parse(self.parameters.as_bytes());
         let (_, value) = all.find(|(name, _)| name == wanted)?;
         Some(value.into_owned())
+    }
+
+    /// What it is known by: its parameter `token`, or the headers of the request.
+    pub(super) fn token(&self) -> Credentials {
+        match self.parameter("token") {
+            Some(token) => Credentials {
+                api_key: Some(token.into()),
+                authorization: None,
+            },
+            None => Introduction::of_headers(&self.headers).credentials,
+        }
     }
 
     pub(super) fn server(&self) -> &Arc<Server> {

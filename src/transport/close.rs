@@ -29,6 +29,8 @@ pub enum Close {
     TooSlow,
     /// Events were lost on their way, of those that nobody keeps.
     Missed,
+    /// This server listens to as many topics as it may, where that is all that a connection is for.
+    TooManyTopics,
     /// Credentials cannot be checked now. Never a code that says that they are wrong.
     Unavailable,
     /// The user or the key has as many connections as it may.
@@ -85,9 +87,11 @@ impl Close {
             Close::ProtocolError => 1002,
             Close::NotUtf8 => 1007,
             Close::MessageTooBig => 1009,
-            Close::TooSlow | Close::Missed | Close::Unavailable | Close::TooManyConnections(_) => {
-                1013
-            }
+            Close::TooSlow
+            | Close::Missed
+            | Close::TooManyTopics
+            | Close::Unavailable
+            | Close::TooManyConnections(_) => 1013,
             Close::InvalidMessage(_) => 4400,
             Close::Unauthorized | Close::AuthTimeout => 4401,
             Close::Forbidden
@@ -120,6 +124,7 @@ impl Close {
             Close::MessageTooBig => "Message too big".into(),
             Close::TooSlow => "Too slow: more is pending than this connection may have".into(),
             Close::Missed => "Events were missed: the bus was away".into(),
+            Close::TooManyTopics => "Too many topics are listened to here, try again later".into(),
             Close::Unavailable => "Credentials cannot be checked now, try again later".into(),
             Close::TooManyConnections(TooMany::User) => "Too many connections of this user".into(),
             Close::TooManyConnections(TooMany::Key) => "Too many connections with this key".into(),
@@ -161,6 +166,7 @@ impl Close {
             Close::MessageTooBig => "message_too_big",
             Close::TooSlow => "too_slow",
             Close::Missed => "missed",
+            Close::TooManyTopics => "too_many_topics",
             Close::Unavailable => "unavailable",
             Close::TooManyConnections(TooMany::User) => "too_many_of_user",
             Close::TooManyConnections(TooMany::Key) => "too_many_of_key",
@@ -210,6 +216,7 @@ mod tests {
             Close::MessageTooBig,
             Close::TooSlow,
             Close::Missed,
+            Close::TooManyTopics,
             Close::Unavailable,
             Close::TooManyConnections(TooMany::User),
             Close::TooManyConnections(TooMany::Key),
@@ -281,6 +288,7 @@ mod tests {
             Close::Missed => {
                 "The bus was away, and the client listens to what nobody keeps meanwhile: datasets, bots, transactions. It is not left to believe that nothing has happened."
             }
+            Close::TooManyTopics => "WebSocks: this server listens to `hub.topics` topics already.",
             Close::Unavailable => {
                 "The credentials cannot be checked now: the store of keys was not read yet, or the issuer of the token is away and its key is not known."
             }
@@ -291,7 +299,7 @@ mod tests {
                 "The API key has `limits.connections_per_key` connections."
             }
             Close::InvalidMessage(_) => {
-                "Not a message of the protocol. The reason says what is wrong. In `graphql-ws` most are answered `error` instead, and the connection goes on."
+                "Not a message of the protocol. The reason says what is wrong. In `graphql-ws` most are answered `error` instead, and the connection goes on; so are AllenHark's, up to ten in a row that are none of its messages."
             }
             Close::Unauthorized => {
                 "A subscribe before the acknowledgement. In `graphql-ws` it waits for that, but not for a `connection_init` that has not come."

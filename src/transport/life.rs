@@ -94,13 +94,24 @@ impl Life {
 
     /// Begins an operation. Most start on the spot; one that must wait for the bus keeps nobody waiting.
     pub(super) fn begin(&mut self, endpoint: &Endpoint, id: &str, operation: Operation) -> Begun {
+        let limit = endpoint.server.limits.subscriptions;
+        self.begin_up_to(limit, endpoint, id, operation)
+    }
+
+    /// The same where there may be so many.
+    pub(super) fn begin_up_to(
+        &mut self,
+        limit: usize,
+        endpoint: &Endpoint,
+        id: &str,
+        operation: Operation,
+    ) -> Begun {
         // The client may have heard of an end before its task has.
         self.forget_ended(endpoint);
         let subscriptions = &mut self.subscriptions;
         if subscriptions.has(id) {
             return Begun::Exists;
         }
-        let limit = endpoint.server.limits.subscriptions;
         let is_full = subscriptions.count() >= limit;
         let subscription = subscriptions.reserve(id);
         if is_full {
@@ -153,7 +164,7 @@ impl Life {
     }
 
     /// Frees the ids of subscriptions whose last message is on its way.
-    fn forget_ended(&mut self, endpoint: &Endpoint) {
+    pub(super) fn forget_ended(&mut self, endpoint: &Endpoint) {
         for ended in endpoint.outbox.take_ended() {
             self.subscriptions.forget(ended);
         }

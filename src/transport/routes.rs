@@ -60,6 +60,12 @@ pub fn is_fixed(path: &str) -> bool {
     fixed.contains(&path) || path.starts_with("/v1/")
 }
 
+/// Whether a path is one of WebSocks', besides that of its WebSocket.
+pub fn is_of_websocks(path: &str) -> bool {
+    let fixed = ["/api/usage", "/api/events/stream"];
+    fixed.contains(&path) || path.starts_with("/api/in/")
+}
+
 impl Routes {
     /// All routes.
     pub fn router(self) -> Router {
@@ -77,6 +83,12 @@ impl Routes {
         let mut router = paths.iter().fold(fixed, |router, path| {
             router.route(path, get(ask).post(ask_by_post).put(reserve).delete(end))
         });
+        if let Some(shared) = &self.server.apis.allenhark {
+            router = router.merge(ws::allenhark::routes(shared));
+        }
+        if let Some(intake) = &self.server.apis.websocks {
+            router = router.merge(ws::websocks::routes(intake));
+        }
         if let Some(shared) = &self.server.apis.blockdb {
             router = router.merge(ws::blockdb::routes(shared));
         }
@@ -110,14 +122,45 @@ impl Routes {
 
     /// The body of a request, in full and in time.
     pub(super) async fn read(&self, body: Body) -> Result<Bytes, Response> {
-        let read = Limited::new(body, self.message_bytes).collect();
+        let mut body = body;
+        let read = self.read_up_to(&mut body, self.message_bytes).await;
+        read.map_err(|unread| {
+            let words = match unread {
+                Unread::TooLong => "the body is too long\n",
+                Unread::Broken => "",
+                Unread::TooSlow => "the body did not come\n",
+            };
+            (unread.status(), words).into_response()
+        })
+    }
+
+    /// The same, with a limit of its own. Of one that is too long the rest is left.
+    pub(super) async fn read_up_to(&self, body: &mut Body, bytes: usize) -> Result<Bytes, Unread> {
+        let read = Limited::new(body, bytes).collect();
         match tokio::time::timeout(self.body_timeout, read).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n").into_response())
-            }
-            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
-            Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body did not come\n").into_response()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
+            Ok(Err(_)) => Err(Unread::Broken),
+            Err(_) => Err(Unread::TooSlow),
+        }
+    }
+}
+
+/// Why the body of a request was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    TooLong,
+    /// It ended in the middle.
+    Broken,
+    TooSlow,
+}
+
+impl Unread {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Unread::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Unread::Broken => StatusCode::BAD_REQUEST,
+            Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }

@@ -72,6 +72,13 @@ impl Client {
         Self::over(socket, address, "/graphql", &offer(SUBPROTOCOL)).await
     }
 
+    /// The same at another path, without a subprotocol.
+    pub(crate) async fn narrow_at(address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer");
+        Self::over(socket, address, path, "").await
+    }
+
     async fn over(socket: TcpSocket, address: SocketAddr, path: &str, headers: &str) -> Self {
         let (stream, head) = upgrade(socket, address, path, headers).await;
         let subprotocol = head.lines().find_map(|line| {
@@ -247,6 +254,12 @@ impl Raw {
         Raw(upgrade(socket, address, "/graphql", &offer(SUBPROTOCOL))
             .await
             .0)
+    }
+
+    /// The same at another path, without a subprotocol.
+    pub(crate) async fn connect_at(address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Raw(upgrade(socket, address, path, "").await.0)
     }
 
     /// Sends a frame in one piece: the opcode with `FIN`, and the payload.

@@ -68,6 +68,35 @@ async fn the_examples_of_websocat_print_what_they_are_named_after() {
 }
 
 #[tokio::test]
+async fn the_examples_of_allenhark_print_trades_prices_and_transactions() {
+    let server = demo().await;
+    for (mut example, told) in [
+        (
+            module("allenhark.mjs"),
+            ["price So11", "processed in", "bot bot_abc123 trade_"],
+        ),
+        (
+            python("../../examples/allenhark.py"),
+            ["price_update {", "'status': 'processed'", "bot_update {"],
+        ),
+        (
+            shell("websocat/allenhark.sh"),
+            [
+                r#"{"type":"price_update","#,
+                r#""status":"processed""#,
+                r#"{"type":"bot_update","#,
+            ],
+        ),
+    ] {
+        let mut script = Script::start(&mut example, &server).await;
+        script.prints("auth_success").await;
+        for told in told {
+            script.prints(told).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_example_of_curl_prints_prices_and_with_a_key_payments() {
     let server = demo().await;
     let mut anonymous = Command::new("env");

@@ -479,6 +479,8 @@ fn server(change: impl FnOnce(&mut Settings)) -> Arc<Server> {
         Apis {
             channels: Channels::new(hub),
             plans: Arc::default(),
+            allenhark: None,
+            websocks: None,
             blockdb: None,
         },
         Authenticator::new(

@@ -1,6 +1,7 @@
 //! All integration tests: one binary, built once.
 
 mod addresses;
+mod allenhark;
 mod bodies;
 mod bus_contract;
 mod cli;
@@ -43,3 +44,4 @@ mod tidings;
 mod token_issuer;
 mod tokens;
 mod under_load;
+mod websocks;

@@ -23,14 +23,18 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    /// Starts it beside a server that shows the demo.
     pub(crate) async fn start(command: &mut Command, server: &Tidings) -> Self {
-        insist_on_clients();
-        let mut process = command
+        let command = command
             .env(
                 "TIDINGS_WS_URL",
                 format!("ws://{}/graphql", server.address()),
             )
             .env("TIDINGS_HTTP_URL", server.http_url("/graphql"))
+            .env(
+                "TIDINGS_ALLENHARK_URL",
+                format!("ws://{}/v1/ws", server.address()),
+            )
             .env(
                 "TIDINGS_REWARDS_WS_URL",
                 format!("ws://{}/rewards-graphql-api/", server.address()),
@@ -38,7 +42,14 @@ impl Script {
             .env("TIDINGS_REWARDS_PARAMS", rewards_params(server).await)
             .env("TIDINGS_KEY", server.named("API key").await)
             .env("TIDINGS_ARTIFACTS", artifacts())
-            .env("TIDINGS_INVOICE", server.named("Invoice").await)
+            .env("TIDINGS_INVOICE", server.named("Invoice").await);
+        Self::spawn(command)
+    }
+
+    /// Starts it, whatever it is beside.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        insist_on_clients();
+        let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -52,6 +63,11 @@ impl Script {
             lines: stdout.lines(),
             said: String::new(),
         }
+    }
+
+    /// What it has printed, as far as it was waited for.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
     }
 
     /// Waits until it prints a line with this in it.

@@ -369,6 +369,11 @@ impl Tidings {
         }
     }
 
+    /// Whether such a log line was written up to now.
+    pub(crate) fn has_logged(&self, is_it: impl Fn(&Value) -> bool) -> bool {
+        self.log.lock().unwrap().iter().any(is_it)
+    }
+
     /// Waits until something is true.
     pub(crate) async fn until(&self, what: &str, mut is_true: impl AsyncFnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;

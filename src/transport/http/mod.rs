@@ -11,6 +11,7 @@ mod reservations;
 mod single;
 pub(super) mod sse;
 mod stream;
+pub(super) mod websocks;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -152,7 +153,7 @@ impl Http {
     async fn stream(&self, asking: Asking<'_>, protocol: Protocol, request: Request) -> Response {
         let said = Introduction::of_headers(asking.headers);
         match self.let_in(asking, protocol, said).await {
-            Ok(let_in) => flowing(asking, let_in, Operation::Graphql(request)),
+            Ok(let_in) => flowing(asking.fate.clone(), let_in, Operation::Graphql(request)),
             Err(refused) => refused.into_response(),
         }
     }
@@ -199,10 +200,10 @@ impl IntoResponse for NotLetIn {
 }
 
 /// Answers with a stream of one operation.
-pub(super) fn flowing(asking: Asking<'_>, let_in: LetIn, operation: Operation) -> Response {
+fn flowing(fate: Fate, let_in: LetIn, operation: Operation) -> Response {
     let (endpoint, session, registered) = let_in;
     let protocol = endpoint.protocol;
-    let (mut stream, body) = Stream::new(endpoint, session, registered, asking.fate.clone());
+    let (mut stream, body) = Stream::new(endpoint, session, registered, fate);
     stream.begin(operation);
     tokio::spawn(stream.run());
     streaming(protocol, body)

@@ -1,5 +1,6 @@
 //! WebSockets: the upgrade, and what is spoken afterwards.
 
+pub(super) mod allenhark;
 pub(super) mod blockdb;
 mod connection;
 mod door;
@@ -10,10 +11,11 @@ mod heartbeat;
 mod message;
 mod open;
 mod pace;
-pub mod plain;
+pub(super) mod plain;
 mod refresh;
 mod socket;
 mod upgrade;
+pub(super) mod websocks;
 
 pub use self::connection::Connection;
 pub use self::upgrade::Upgrade;

@@ -1,6 +1,6 @@
 //! The life of a socket of a plain-JSON API: the same for all of them.
 //!
-//! What such an API says and hears is an [`Api`]: it reads what its client says, answers at its [`Desk`], and
+//! What such an API says and hears is an `Api`: it reads what its client says, answers at its `Desk`, and
 //! begins and ends subscriptions there. Everything else (places, credentials, limits, pings, the drain, what
 //! ends a connection) is here, as GraphQL's sockets have it.
 
@@ -69,6 +69,11 @@ pub(super) trait Api: Send + 'static {
         }
     }
 
+    /// How many subscriptions its client may have at a time.
+    fn subscriptions(&self, limits: &ConnectionLimits) -> usize {
+        limits.subscriptions
+    }
+
     /// When it wants to look at the time again.
     fn due_at(&self) -> Option<Instant> {
         None
@@ -112,6 +117,8 @@ pub(super) struct Desk<'a> {
     life: &'a mut Life,
     begun: &'a mut Option<Started>,
     replaced: &'a mut Option<Membership>,
+    /// How many subscriptions there may be.
+    limit: usize,
 }
 
 impl Desk<'_> {
@@ -127,11 +134,6 @@ impl Desk<'_> {
     /// Who the client is.
     pub(super) fn identity(&self) -> &Identity {
         &self.life.session.identity
-    }
-
-    /// What the client was let in by.
-    pub(super) fn session(&self) -> &Session {
-        &self.life.session
     }
 
     /// Begins a subscription: at most one for each thing that is said. One that has the same id goes on until
@@ -150,7 +152,10 @@ impl Desk<'_> {
             welcome,
             after,
         };
-        match self.life.begin(self.endpoint, id, operation) {
+        let begun = self
+            .life
+            .begin_up_to(self.limit, self.endpoint, id, operation);
+        match begun {
             Begun::Started(started) => *self.begun = Some(started),
             // It was taken out.
             Begun::Starts | Begun::Exists => {}
@@ -162,7 +167,9 @@ impl Desk<'_> {
         self.life.subscriptions.end(id)
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
+    /// Whether one runs or starts. The client may have heard of its end before its task has.
+    pub(super) fn has(&mut self, id: &str) -> bool {
+        self.life.forget_ended(self.endpoint);
         self.life.subscriptions.has(id)
     }
 
@@ -276,6 +283,7 @@ impl<A: Api> Talk<A> {
             life: &mut self.life,
             begun: &mut self.begun,
             replaced: &mut self.replaced,
+            limit: self.api.subscriptions(&endpoint.server.limits),
         };
         act(&mut self.api, &mut desk)?;
         match self.begun.take() {
