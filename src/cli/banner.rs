@@ -156,7 +156,7 @@ fn blockdb_banner(address: std::net::SocketAddr, key: &str) -> String {
         r#"
 A chain that grows by a block every four seconds, as BlockDB tells it:
 
-  websocat -H 'Authorization: Bearer {key}' ws://{address}/v1/evm/
+  websocat -H='Authorization: Bearer {key}' ws://{address}/v1/evm/
 
 and then, line by line:
 

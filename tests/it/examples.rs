@@ -97,6 +97,34 @@ async fn the_examples_of_allenhark_print_trades_prices_and_transactions() {
 }
 
 #[tokio::test]
+async fn the_examples_of_blockdb_print_blocks_corrections_transfers_and_logs() {
+    let server = demo().await;
+    for (mut example, told) in [
+        (
+            module("blockdb.mjs"),
+            vec!["subscribe success", "log 1900", "of a0b86991"],
+        ),
+        (
+            python("../../examples/blockdb.py"),
+            vec!["subscribe success", "block 1900", "corrected 1900"],
+        ),
+        (
+            shell("websocat/blockdb.sh"),
+            vec![
+                r#""dataset_id":"0304","status":"success"}"#,
+                r#""dataset_id":"0101","is_reorg":false"#,
+                r#""transfer_type":0"#,
+            ],
+        ),
+    ] {
+        let mut script = Script::start(&mut example, &server).await;
+        for told in told {
+            script.prints(told).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_example_of_curl_prints_prices_and_with_a_key_payments() {
     let server = demo().await;
     let mut anonymous = Command::new("env");

@@ -36,6 +36,10 @@ impl Script {
                 format!("ws://{}/v1/ws", server.address()),
             )
             .env(
+                "TIDINGS_BLOCKDB_URL",
+                format!("ws://{}/v1/evm/", server.address()),
+            )
+            .env(
                 "TIDINGS_REWARDS_WS_URL",
                 format!("ws://{}/rewards-graphql-api/", server.address()),
             )

@@ -5,19 +5,13 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::script::{Script, demo, node, python, tool};
-use crate::tidings::Tidings;
 
 async fn samples(command: &mut Command) {
     let server = demo().await;
-    command.env("TIDINGS_BLOCKDB_URL", url(&server));
     let mut script = Script::start(command, &server).await;
     script.succeeds().await;
     server.until_metric("tidings_subscriptions", 0.0).await;
     server.until_metric("tidings_connections", 0.0).await;
-}
-
-fn url(server: &Tidings) -> String {
-    format!("ws://{}/v1/evm/", server.address())
 }
 
 #[tokio::test]
@@ -53,9 +47,10 @@ async fn what_the_demo_prints_for_websocat_is_answered() {
     let session = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(session.path(), lines.join("\n") + "\n").unwrap();
     let mut websocat = Command::new(tool("websocat"));
-    let bearer = format!("Authorization: Bearer {}", server.named("API key").await);
+    let bearer = format!("-H=Authorization: Bearer {}", server.named("API key").await);
     websocat
-        .args(["--no-close", "-H", &bearer, &url(&server)])
+        .args(["--no-close", &bearer])
+        .arg(format!("ws://{}/v1/evm/", server.address()))
         .stdin(Stdio::from(session.reopen().unwrap()));
     let mut script = Script::start(&mut websocat, &server).await;
     for line in [
