@@ -20,6 +20,7 @@ pub(super) async fn run_demo(
     let key = demo.key.expose_secret().to_owned();
     let account = demo.account;
     let rewards = rewards_banner(demo.user, &demo.token, address, &key);
+    let blockdb = blockdb_banner(address, &key);
     let allenhark = allenhark_banner(&demo, address, &key);
     let webhooks = demo.webhooks.clone();
     let webhooks = webhooks.map_or_else(String::new, |webhooks| {
@@ -52,7 +53,7 @@ pub(super) async fn run_demo(
         &account.to_string(),
         &invoice,
     );
-    let _ = super::print(&(banner + &rewards + &webhooks + &allenhark));
+    let _ = super::print(&(banner + &rewards + &webhooks + &blockdb + &allenhark));
     while let Some(invoice) = made.recv().await {
         tell(&invoice);
         let _ = super::print(&format!("  next invoice  {}\n", invoice.payment_request));
@@ -145,6 +146,23 @@ and then, line by line:
   {{"type":"subscribe","channel":"transactions","wallet":"{wallet}"}}
   {{"type":"unsubscribe","channel":"price","mint":"{mint}"}}
   {{"type":"ping"}}
+
+"#
+    )
+}
+
+fn blockdb_banner(address: std::net::SocketAddr, key: &str) -> String {
+    format!(
+        r#"
+A chain that grows by a block every four seconds, as BlockDB tells it:
+
+  websocat -H 'Authorization: Bearer {key}' ws://{address}/v1/evm/
+
+and then, line by line:
+
+  {{"action":"subscribe","chain_id":1,"dataset_id":"0101","params":{{}}}}
+  {{"action":"subscribe","chain_id":1,"dataset_id":"0304","params":{{"transfer_types":["native"]}}}}
+  {{"action":"unsubscribe","chain_id":1,"dataset_id":"0101"}}
 
 "#
     )

@@ -1,8 +1,9 @@
 //! Made-up events for a first look: prices that move, an account that receives payments and webhooks, a user
-//! of a reward program, and a bot that trades.
+//! of a reward program, a bot that trades, and a chain.
 //!
 //! They are published like a producer's: on the same channels, in the same bodies.
 
+mod chain;
 mod market;
 mod rewards;
 mod webhooks;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
+use self::chain::Chain;
 use self::market::{Mints, Trade};
 use self::rewards::Progress;
 use crate::accounts::{Account, AccountLevel, Wallet};
@@ -46,6 +48,9 @@ const CONFIRMATION: Duration = Duration::from_secs(2);
 const INVOICE: Duration = Duration::from_secs(15);
 /// Between two things that happen to the user of the reward program.
 const REWARD: Duration = Duration::from_secs(5);
+
+/// Between two blocks of the chain.
+const BLOCK_TIME: Duration = Duration::from_secs(4);
 
 /// Between two trades of the bot.
 const TRADE: Duration = Duration::from_secs(3);
@@ -173,6 +178,7 @@ impl Demo {
             self.move_mint_prices(),
             self.trade(),
             self.receive_webhooks(),
+            self.grow_chain(),
             self.pay_invoices(invoices)
         );
     }
@@ -284,6 +290,16 @@ impl Demo {
     async fn receive_webhooks(&self) {
         if let Some(webhooks) = &self.webhooks {
             webhooks.run().await;
+        }
+    }
+
+    async fn grow_chain(&self) {
+        let mut chain = Chain::new();
+        loop {
+            sleep(BLOCK_TIME).await;
+            for (dataset, record) in chain.next() {
+                self.publish(chain::topic(dataset), &record).await;
+            }
         }
     }
 

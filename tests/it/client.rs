@@ -65,6 +65,20 @@ impl Client {
         .await
     }
 
+    /// Connects at this path without a subprotocol, and says this in the headers of the upgrade.
+    pub(crate) async fn connect_saying(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let headers = headers.iter();
+        let headers: String = headers
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let socket = TcpSocket::new_v4().expect("a socket");
+        Self::over(socket, address, path, &headers).await
+    }
+
     /// Connects with a small receive buffer: a client that stops reading is noticed soon.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");

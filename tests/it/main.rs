@@ -2,6 +2,7 @@
 
 mod addresses;
 mod allenhark;
+mod blockdb;
 mod bodies;
 mod bus_contract;
 mod cli;
