@@ -10,7 +10,7 @@ COPY playground/dist playground/dist
 COPY schema schema
 COPY src src
 # Cargo.toml names them, and cargo reads nothing of it if they are not there.
-COPY benches/decoding.rs benches/fan_out.rs benches/rendering.rs benches/
+COPY benches/decoding.rs benches/fan_out.rs benches/filters.rs benches/rendering.rs benches/
 RUN cargo build --profile dist --locked --bin tidings
 
 FROM debian:bookworm-slim

@@ -12,6 +12,7 @@
 mod batch;
 mod bell;
 mod fan_out;
+mod gap;
 mod invoices;
 mod listeners;
 mod operations;
@@ -31,7 +32,6 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -49,7 +49,7 @@ use crate::bus::{Bus, Inbox, Message};
 use crate::event::{Event, InvoiceState, InvoiceUpdate, StatusType, WebhookId};
 use crate::metrics::{Held, Metrics, TopicLabel};
 use crate::redis_link::Unavailable;
-use crate::retained::{KeptPrice, Retained, RetainedConfig};
+use crate::retained::{Retained, RetainedConfig};
 use crate::topic::{AccountId, PaymentHash, Topic};
 
 /// `[hub]`
@@ -136,36 +136,10 @@ enum Local {
     TellInvoice(PaymentHash),
 }
 
-/// What those who listen to a topic are told after events may have been lost; what goes for most last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Gap {
-    /// What was kept of it, one by one, as soon as the store was asked. Payments of accounts are kept nowhere;
-    /// who hears them hears prices, too.
-    Recalled,
-    /// The present state.
-    Told,
-    /// That they have missed something: nobody keeps it for them.
-    Missed,
-}
-
-impl Gap {
-    fn of(topic: &Topic) -> Self {
-        match topic {
-            Topic::Account(_) | Topic::Invoice(_) | Topic::Webhook(_) => Gap::Recalled,
-            Topic::Price(_) | Topic::UserPrice(_) | Topic::Rewards(_) | Topic::MintPrice(_) => {
-                Gap::Told
-            }
-            Topic::Dataset(_) | Topic::Bot(_) | Topic::Wallet(_) => Gap::Missed,
-        }
-    }
-}
-
 /// Messages that this node may have under way to itself.
 const LOCAL_MESSAGES: usize = 1024;
 /// Of what is wrong with a body, in the log: it may quote the body.
 const CAUSE_BYTES: usize = 200;
-/// Questions to the store at a time, after the bus was away.
-const RECALLS: usize = 64;
 /// How often topics that linger are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -466,17 +440,7 @@ impl Hub {
             Local::Expired(hash, at) => {
                 self.on_expired(batch, hash, at);
             }
-            Local::TellPresent => {
-                for shared in self.operations.all() {
-                    // What listens to nothing (an error that was told once) has missed nothing.
-                    let gaps = shared.topics.iter().map(Gap::of);
-                    match gaps.max() {
-                        Some(Gap::Missed) => shared.miss(),
-                        Some(Gap::Told) => batch.add_stale([shared]),
-                        Some(Gap::Recalled) | None => {}
-                    }
-                }
-            }
+            Local::TellPresent => self.tell_after_gap(batch),
             Local::TellInvoice(hash) => {
                 batch.add_stale(self.topics.listeners(&Topic::Invoice(hash)));
             }
@@ -505,82 +469,6 @@ impl Hub {
         self.local_inbox
             .lock()
             .expect("nothing panics while it holds it")
-    }
-
-    /// Knows the prices that were kept by other nodes, or by this one before; what is news to those
-    /// who listen goes through the queue.
-    async fn recall_prices(&self, news: impl Fn(Topic, Event) -> Local) {
-        let Ok(kept) = self.retained.prices().await else {
-            return;
-        };
-        for KeptPrice {
-            topic, body, age, ..
-        } in kept
-        {
-            let Ok(event) = Event::decode(&topic, &body) else {
-                continue;
-            };
-            if self.topics.recall(&topic, &event, age) {
-                let _ = self.local.send(news(topic, event)).await;
-            }
-        }
-    }
-
-    /// Nobody is silently stale: everybody gets the present state as a snapshot, with what was kept
-    /// elsewhere meanwhile. Prices first, invoices as soon as the store has been asked about them.
-    ///
-    /// What happened to a user of a reward program is kept nowhere. That it is `connected` again tells
-    /// a client to ask for the present state, because events may have been missed.
-    async fn after_gap(self: Arc<Self>) {
-        let (mut invoices, mut owners) = (Vec::new(), Vec::new());
-        for topic in self.topics.heard() {
-            match topic {
-                Topic::Invoice(ref hash) => invoices.push(hash.clone()),
-                Topic::Webhook(owner) => owners.push(owner),
-                _ => continue,
-            }
-            self.topics.note_recalled(&topic, false);
-        }
-        self.recall_prices(Local::Remember).await;
-        let _ = self.local.send(Local::TellPresent).await;
-        let webhooks = owners
-            .into_iter()
-            .map(|owner| self.recall_webhooks_at_last(owner));
-        stream::iter(webhooks)
-            .buffer_unordered(RECALLS)
-            .collect::<()>()
-            .await;
-        let asked = invoices.into_iter().map(|hash| async {
-            self.recall_invoice_at_last(&hash).await;
-            let _ = self.local.send(Local::TellInvoice(hash)).await;
-        });
-        stream::iter(asked)
-            .buffer_unordered(RECALLS)
-            .collect::<()>()
-            .await;
-    }
-
-    /// Knows what was kept of an account's webhooks, and tells those who listen what they have missed of
-    /// them. `false` if nobody can be asked now.
-    async fn recall_webhooks(&self, owner: AccountId) -> bool {
-        let topic = Topic::Webhook(owner);
-        let Ok(kept) = self.retained.webhooks(owner).await else {
-            return false;
-        };
-        let kept = kept
-            .iter()
-            .filter_map(|body| Event::decode(&topic, body).ok());
-        for missed in self.topics.recall_webhooks(&topic, kept.collect()) {
-            let _ = self.local.send(Local::Event(topic.clone(), missed)).await;
-        }
-        true
-    }
-
-    /// The same, as often as it takes.
-    async fn recall_webhooks_at_last(&self, owner: AccountId) {
-        while !self.recall_webhooks(owner).await {
-            tokio::time::sleep(invoices::ASK_AGAIN).await;
-        }
     }
 }
 

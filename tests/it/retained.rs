@@ -1,5 +1,6 @@
 //! What is remembered: in one process, and in Redis.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -73,7 +74,13 @@ fn month() -> RetainedConfig {
 impl Subject {
     /// Waits until all that was kept can be asked for: it is written in order.
     async fn settle(&self) {
-        let fence = invoice("f", InvoiceStatus::Pending);
+        // Another one each time: one that was known before is no fence.
+        static FENCES: AtomicU64 = AtomicU64::new(0);
+        let number = FENCES.fetch_add(1, Ordering::Relaxed);
+        let fence = InvoiceState {
+            payment_hash: PaymentHash::parse(&format!("fe{number:062x}")).unwrap(),
+            ..invoice("f", InvoiceStatus::Pending)
+        };
         self.teller.keep_invoice(&fence);
         until("the fence is known", async || {
             self.asked.invoice(&fence.payment_hash).await.unwrap() == Some(fence.clone())

@@ -226,32 +226,36 @@ pub async fn authenticate(
 
 /// Answers whoever is not let in.
 fn refuse_client(close: &Close) -> Response {
-    let status = match close {
-        Close::Forbidden => StatusCode::UNAUTHORIZED,
-        Close::BadConnectionId(_) => StatusCode::BAD_REQUEST,
-        Close::TooManyConnections(_) => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
     let words = match close {
         Close::Forbidden => "Unauthorized".to_owned(),
         _ => close.reason(),
     };
-    let mut refused = json(
-        Json::Plain,
-        status,
-        refused_json(&[GraphqlError::new(words)]),
-    );
-    let headers = refused.headers_mut();
-    match status {
+    let words = refused_json(&[GraphqlError::new(words)]);
+    advise(json(Json::Plain, status_of(close), words))
+}
+
+/// The status that says why somebody is not let in.
+pub(super) fn status_of(close: &Close) -> StatusCode {
+    match close {
+        Close::Forbidden => StatusCode::UNAUTHORIZED,
+        Close::BadConnectionId(_) => StatusCode::BAD_REQUEST,
+        Close::TooManyConnections(_) => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Adds to such an answer what to do about it.
+pub(super) fn advise(mut refused: Response) -> Response {
+    let advice = match refused.status() {
         // RFC 9110, section 11.6.1: a 401 says how to do better.
         StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let bearer = HeaderValue::from_static("Bearer");
+            Some((header::WWW_AUTHENTICATE, bearer))
         }
-        StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(header::RETRY_AFTER, COME_AGAIN.as_secs().into());
-        }
-        _ => {}
-    }
+        StatusCode::TOO_MANY_REQUESTS => Some((header::RETRY_AFTER, COME_AGAIN.as_secs().into())),
+        _ => None,
+    };
+    refused.headers_mut().extend(advice);
     refused
 }
 

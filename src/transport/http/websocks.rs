@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::flowing;
+use super::{advise, flowing, status_of};
 use crate::auth::{AuthError, Session};
 use crate::channels::websocks::{By, Envelope, question};
 use crate::event::WebhookId;
@@ -26,7 +26,6 @@ use crate::transport::address::Peer;
 use crate::transport::arrival::Arrival;
 use crate::transport::close::Close;
 use crate::transport::endpoint::Endpoint;
-use crate::transport::entrance::COME_AGAIN;
 use crate::transport::operation::Operation;
 use crate::transport::protocol::Protocol;
 use crate::transport::routes::{Routes, Unread, refuse, stopping};
@@ -283,24 +282,11 @@ fn refuse_webhook(refused: &Refused) -> Response {
 
 /// Answers whoever is not let in.
 pub(in crate::transport) fn refuse_client(close: &Close) -> Response {
-    let (status, why) = match close {
-        Close::Forbidden => (StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()),
-        Close::TooManyConnections(_) => (StatusCode::TOO_MANY_REQUESTS, close.reason()),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, close.reason()),
+    let why = match close {
+        Close::Forbidden => "Unauthorized".to_owned(),
+        _ => close.reason(),
     };
-    let mut refused = refuse(status, why);
-    let headers = refused.headers_mut();
-    match status {
-        // RFC 9110, section 11.6.1: a 401 says how to do better.
-        StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(header::RETRY_AFTER, COME_AGAIN.as_secs().into());
-        }
-        _ => {}
-    }
-    refused
+    advise(refuse(status_of(close), why))
 }
 
 /// Answers whoever wishes for what there is not.
