@@ -56,7 +56,7 @@ impl Chain {
         told.extend(self.trades());
         told.extend(self.prices());
         told.extend(self.arbitrage());
-        if self.height % REORGANISED == 0 {
+        if self.height.is_multiple_of(REORGANISED) {
             self.head = hex(&random_bytes());
             let block = self.block(&parent);
             let again = format!(r#"{{"is_reorg":true,"data":{block}}}"#);
@@ -420,7 +420,7 @@ impl Chain {
             (
                 b"0802",
                 event(vec![
-                    ("is_active", json!(self.height % 2 == 0)),
+                    ("is_active", json!(self.height.is_multiple_of(2))),
                     ("trigger_pool_uid", json!(POOL)),
                 ]),
             ),
