@@ -32,6 +32,8 @@ pub struct WebsocksConfig {
     /// Of accounts that have no other.
     pub default_plan: String,
     pub body_bytes: usize,
+    /// What may wait for one client, in bytes.
+    pub outbox_bytes: usize,
     /// How long a delivery is known to have come before.
     #[serde(with = "humantime_serde")]
     pub idempotency_window: Duration,

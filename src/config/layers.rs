@@ -192,8 +192,14 @@ impl Layers {
             ),
             (
                 "retained.webhooks_bytes",
-                retained.webhooks_bytes + retained.webhooks * ENVELOPE > limits.outbox_bytes,
-                "limits.outbox_bytes, with 256 bytes for each of retained.webhooks",
+                retained.webhooks_bytes + retained.webhooks * ENVELOPE
+                    > settings.websocks.outbox_bytes,
+                "websocks.outbox_bytes, with 256 bytes for each of retained.webhooks",
+            ),
+            (
+                "websocks.body_bytes",
+                settings.websocks.body_bytes >= retained.webhooks_bytes,
+                "retained.webhooks_bytes",
             ),
         ] {
             if settings.websocks.enabled && is_too_much {
@@ -743,7 +749,8 @@ mod tests {
         let on = [("TIDINGS_WEBSOCKS__ENABLED", "true")];
         settings("[retained]\nwebhooks = 1000", &[], &[]);
         assert_snapshot!(wrong("[retained]\nwebhooks = 256", &on, &[]), @"retained.webhooks (from tidings.toml): expected less than limits.outbox_frames");
-        assert_snapshot!(wrong("[limits]\noutbox_bytes = 1000000", &on, &[]), @"retained.webhooks_bytes (the default): expected less than limits.outbox_bytes, with 256 bytes for each of retained.webhooks");
+        assert_snapshot!(wrong("[websocks]\noutbox_bytes = 4194304", &on, &[]), @"retained.webhooks_bytes (the default): expected less than websocks.outbox_bytes, with 256 bytes for each of retained.webhooks");
+        assert_snapshot!(wrong("[websocks]\nbody_bytes = 4194304", &on, &[]), @"websocks.body_bytes (from tidings.toml): expected less than retained.webhooks_bytes");
     }
 
     #[test]

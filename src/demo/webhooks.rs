@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use crate::accounts::AccountPlans;
 use crate::auth::{KeyPrefix, Scope};
 use crate::ingest::webhooks::Intake;
 use crate::store::{Store, StoreError};
@@ -50,6 +51,12 @@ impl DemoWebhooks {
             created_at: Timestamp::now(),
         };
         store.put_webhook(&endpoint).await?;
+        // More than a thousand a month: that is an hour of the demo.
+        let plans = &intake.config().plans;
+        if let Some(plan) = plans.iter().find(|plan| plan.quota.is_none()) {
+            let change = |plans: &mut AccountPlans| plans.websocks = Some(plan.name.clone());
+            store.change_plans(account, change).await?;
+        }
         Ok(DemoWebhooks {
             slug,
             token,

@@ -76,14 +76,16 @@ impl Hub {
     ///
     /// What happened to a user of a reward program is kept nowhere. That it is `connected` again tells
     /// a client to ask for the present state, because events may have been missed.
-    pub(super) async fn after_gap(self: Arc<Self>) {
-        let (mut invoices, mut owners) = (Vec::new(), Vec::new());
-        for topic in self.topics.heard() {
-            match topic {
-                Topic::Invoice(ref hash) => invoices.push(hash.clone()),
-                Topic::Webhook(owner) => owners.push(owner),
-                _ => continue,
-            }
+    ///
+    /// Webhooks of these accounts are held back meanwhile.
+    pub(super) async fn after_gap(self: Arc<Self>, owners: Vec<AccountId>) {
+        let invoices = self.topics.heard().into_iter().filter_map(|topic| match topic {
+            Topic::Invoice(hash) => Some(hash),
+            _ => None,
+        });
+        let invoices: Vec<_> = invoices.collect();
+        for hash in &invoices {
+            let topic = Topic::Invoice(hash.clone());
             self.topics.note_recalled(&topic, false);
         }
         self.recall_prices(Local::Remember).await;
@@ -115,8 +117,8 @@ impl Hub {
         let kept = kept
             .iter()
             .filter_map(|body| Event::decode(&topic, body).ok());
-        for missed in self.topics.recall_webhooks(&topic, kept.collect()) {
-            let _ = self.local.send(Local::Event(topic.clone(), missed)).await;
+        if let Some(kept) = self.topics.recall_webhooks(&topic, kept.collect()) {
+            let _ = self.local.send(Local::Webhooks(owner, kept)).await;
         }
         true
     }

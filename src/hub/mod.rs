@@ -130,6 +130,8 @@ enum Local {
     Remember(Topic, Event),
     /// The terms of an invoice that are over at this time.
     Expired(PaymentHash, SystemTime),
+    /// Webhooks of an account that were kept: those that were not told are to be told now.
+    Webhooks(AccountId, Vec<Event>),
     /// Tell everybody what there is to tell after a gap, but those who listen to what is recalled.
     TellPresent,
     /// Tell everybody who listens to an invoice the present state.
@@ -387,7 +389,8 @@ impl Hub {
             Message::Lost => {}
             Message::Restored => {
                 self.metrics.bus_gaps.inc();
-                tokio::spawn(self.clone().after_gap());
+                let owners = self.topics.hold_webhooks();
+                tokio::spawn(self.clone().after_gap(owners));
             }
         }
     }
@@ -439,6 +442,12 @@ impl Hub {
             }
             Local::Expired(hash, at) => {
                 self.on_expired(batch, hash, at);
+            }
+            Local::Webhooks(owner, kept) => {
+                let topic = Topic::Webhook(owner);
+                for webhook in self.topics.release_webhooks(&topic, kept) {
+                    self.tell(batch, topic.clone(), webhook);
+                }
             }
             Local::TellPresent => self.tell_after_gap(batch),
             Local::TellInvoice(hash) => {

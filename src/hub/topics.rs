@@ -12,7 +12,7 @@ use super::recent::Recent;
 use super::shared::{Shared, Snapshot};
 use crate::event::{Event, InvoiceUpdate, WebhookId};
 use crate::metrics::{Held, Metrics};
-use crate::topic::Topic;
+use crate::topic::{AccountId, Topic};
 
 /// All topics that are known here.
 pub(super) struct Topics {
@@ -30,6 +30,8 @@ struct Listened {
     told: [Option<Box<Told>>; 2],
     /// Of webhooks alone.
     recent: Option<Box<Recent>>,
+    /// Webhooks that came while those that were missed before them are asked for: told behind those.
+    held: Option<Vec<Event>>,
     /// Whether the store has said what it knows, since the bus was last away.
     is_recalled: bool,
     /// Watched whether anybody listens or not.
@@ -118,6 +120,13 @@ impl Topics {
                 listened.told[slot] = Some(Box::new(Told::new(number, event.clone())));
             }
             if let Event::Webhook(_) = **event {
+                if let Some(held) = &mut listened.held {
+                    // What is over was kept, too, and is told with what was missed.
+                    if held.len() < self.remembers.webhooks.events {
+                        held.push((**event).clone());
+                    }
+                    return Vec::new();
+                }
                 let recent = listened.recent.get_or_insert_default();
                 if !recent.remember(number, event, self.remembers.webhooks) {
                     return Vec::new();
@@ -155,23 +164,49 @@ impl Topics {
         })
     }
 
-    /// Remembers webhooks that were kept elsewhere. Those that are news to somebody who listens are given
-    /// back, to be told.
-    pub(super) fn recall_webhooks(&self, topic: &Topic, kept: Vec<Event>) -> Vec<Event> {
+    /// Webhooks may have been missed: what comes now is held back until it is known which. Gives the accounts
+    /// whose they are.
+    pub(super) fn hold_webhooks(&self) -> Vec<AccountId> {
         self.locked(|topics| {
-            let Some(listened) = topics.get_mut(topic) else {
-                return Vec::new();
-            };
+            let mut owners = Vec::new();
+            for (topic, listened) in topics {
+                if let Topic::Webhook(owner) = topic {
+                    listened.held.get_or_insert_default();
+                    listened.is_recalled = false;
+                    owners.push(*owner);
+                }
+            }
+            owners
+        })
+    }
+
+    /// Remembers webhooks that were kept elsewhere. Where somebody listens, or waits for them, they are given
+    /// back: to be told.
+    pub(super) fn recall_webhooks(&self, topic: &Topic, kept: Vec<Event>) -> Option<Vec<Event>> {
+        self.locked(|topics| {
+            let listened = topics.get_mut(topic)?;
             listened.is_recalled = true;
-            if !listened.listeners.is_empty() {
-                return kept;
+            if listened.held.is_some() || !listened.listeners.is_empty() {
+                return Some(kept);
             }
             let recent = listened.recent.get_or_insert_default();
             for event in kept {
                 recent.remember(0, &Arc::new(event), self.remembers.webhooks);
             }
-            Vec::new()
+            None
         })
+    }
+
+    /// What was kept, and what was held back meanwhile, in the order of their ids. Nothing is held back any more.
+    pub(super) fn release_webhooks(&self, topic: &Topic, mut kept: Vec<Event>) -> Vec<Event> {
+        let held = self.locked(|topics| topics.get_mut(topic)?.held.take());
+        kept.extend(held.into_iter().flatten());
+        // Those that come twice are told once.
+        kept.sort_by_key(|event| match event {
+            Event::Webhook(webhook) => Some(webhook.id),
+            _ => None,
+        });
+        kept
     }
 
     /// The webhooks of a topic behind this one, as far as they are remembered.
@@ -284,6 +319,7 @@ impl Topics {
             listeners: Listeners::default(),
             told: [None, None],
             recent: None,
+            held: None,
             is_recalled: false,
             is_pinned: false,
             starting: 0,

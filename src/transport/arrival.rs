@@ -55,7 +55,7 @@ impl FromRequestParts<Arc<Routes>> for Arrival {
             false => (
                 StatusCode::UPGRADE_REQUIRED,
                 [(header::UPGRADE, "websocket")],
-                "This is a WebSocket.\n",
+                "This is a WebSocket, and the request asks for none: Upgrade: websocket is not there, or a proxy took it away.\n",
             )
                 .into_response(),
         });
@@ -78,14 +78,18 @@ impl Arrival {
         Some(value.into_owned())
     }
 
-    /// What it is known by: its parameter `token`, or the headers of the request.
+    /// What it is known by: its parameter `token`, or the headers of the request, where a key may be a bearer.
     pub(super) fn token(&self) -> Credentials {
-        match self.parameter("token") {
+        let token = self.parameter("token");
+        match token.filter(|token| !token.is_empty()) {
             Some(token) => Credentials {
                 api_key: Some(token.into()),
                 authorization: None,
             },
-            None => Introduction::of_headers(&self.headers).credentials,
+            None => {
+                let said = Introduction::of_headers(&self.headers);
+                said.credentials.with_key_as_bearer()
+            }
         }
     }
 

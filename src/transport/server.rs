@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::apis::Apis;
 use super::clock::Clock;
+use super::protocol::Protocol;
 use crate::auth::Authenticator;
 use crate::graphql::Graphql;
 use crate::hub::{OutboxLimits, OutboxRules};
@@ -23,7 +24,9 @@ pub struct Server {
     pub metrics: Arc<Metrics>,
     /// Cancelled when the process stops.
     pub drain: CancellationToken,
-    pub(super) outbox: Arc<OutboxRules>,
+    outbox: Arc<OutboxRules>,
+    /// Of clients that hear webhooks, which are longer than anything else.
+    outbox_of_webhooks: Arc<OutboxRules>,
     pub(super) clock: Clock,
 }
 
@@ -61,11 +64,17 @@ impl Server {
         metrics: Arc<Metrics>,
         drain: CancellationToken,
     ) -> Arc<Self> {
+        let outbox = |limits| {
+            let metrics = metrics.clone();
+            Arc::new(OutboxRules { limits, metrics })
+        };
+        let mut of_webhooks = limits.outbox;
+        if let Some(intake) = &apis.websocks {
+            of_webhooks.bytes = intake.config().outbox_bytes;
+        }
         Arc::new(Server {
-            outbox: Arc::new(OutboxRules {
-                limits: limits.outbox,
-                metrics: metrics.clone(),
-            }),
+            outbox: outbox(limits.outbox),
+            outbox_of_webhooks: outbox(of_webhooks),
             clock: Clock::default(),
             graphql,
             apis,
@@ -75,6 +84,14 @@ impl Server {
             metrics,
             drain,
         })
+    }
+
+    /// What holds for the outboxes of this protocol.
+    pub(super) fn outbox_rules(&self, protocol: Protocol) -> Arc<OutboxRules> {
+        match protocol {
+            Protocol::WebSocks | Protocol::WebSocksSse => self.outbox_of_webhooks.clone(),
+            _ => self.outbox.clone(),
+        }
     }
 
     /// Rings for connections when there is something for them to look at that nobody else rings for: a

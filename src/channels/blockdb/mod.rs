@@ -40,6 +40,8 @@ pub struct BlockDbConfig {
     pub pong_timeout: Duration,
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// The longest message that a client may send.
+    pub message_bytes: usize,
     pub messages_per_second: NonZeroU32,
     pub docs_url: Url,
 }

@@ -96,6 +96,10 @@ impl DatasetRecord {
 fn opened(body: Entries<'_>) -> Result<(Option<bool>, Entries<'_>), Cause> {
     let data = body.iter().find(|(name, _)| *name == "data");
     let Some((_, data)) = data.filter(|(_, value)| value.get().starts_with('{')) else {
+        if body.iter().any(|(name, _)| name == "is_reorg") {
+            let words = "is_reorg: it belongs beside an object `data`, or into the record as `_is_reorg`";
+            return Err(wrong(words.to_owned()));
+        }
         return Ok((None, body));
     };
     let fields = body.by_name().map_err(wrong)?;

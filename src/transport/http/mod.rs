@@ -171,7 +171,7 @@ impl Http {
             .enter(asking.address)
             .map_err(NotLetIn::Full)?;
         let client = Client::at(asking.address);
-        let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
+        let outbox = Outbox::new(server.outbox_rules(protocol), protocol.framing(), None);
         let mut endpoint = Endpoint::new(server.clone(), client, protocol, outbox.clone());
         endpoint.take_place(place);
         match admit(server, client, protocol, outbox, said).await {

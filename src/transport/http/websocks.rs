@@ -88,11 +88,25 @@ pub(in crate::transport) async fn take(
     }
 }
 
-/// Any other method.
+/// `POST /api/in/`
+pub(in crate::transport) async fn no_slug(Extension(intake): Extension<Arc<Intake>>) -> Response {
+    refuse_webhook(&intake.refused(Refused::UnknownSlug))
+}
+
+/// Any other method, where webhooks are taken in,
 pub(in crate::transport) async fn take_only_posts() -> Response {
+    refuse_method("POST")
+}
+
+/// and where they are told.
+pub(in crate::transport) async fn only_gets() -> Response {
+    refuse_method("GET, HEAD")
+}
+
+fn refuse_method(allowed: &'static str) -> Response {
     let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
-    let post = HeaderValue::from_static("POST");
-    refused.headers_mut().insert(header::ALLOW, post);
+    let allowed = HeaderValue::from_static(allowed);
+    refused.headers_mut().insert(header::ALLOW, allowed);
     refused
 }
 
@@ -117,7 +131,7 @@ pub(in crate::transport) async fn stream(arrival: Arrival) -> Response {
         Err(full) => return full.into_response(),
     };
     let server = arrival.server();
-    let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
+    let outbox = Outbox::new(server.outbox_rules(protocol), protocol.framing(), None);
     let mut endpoint = Endpoint::new(server.clone(), arrival.client, protocol, outbox);
     endpoint.take_place(place);
     endpoint.set_session(&session);

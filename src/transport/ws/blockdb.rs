@@ -296,6 +296,7 @@ async fn enter(Extension(shared): Extension<Arc<BlockDb>>, mut arrival: Arrival)
         arrival,
         upgrade,
         Protocol::BlockDb,
+        shared.config.message_bytes,
         session,
         BlockDbApi::new(shared),
     )

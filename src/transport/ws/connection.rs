@@ -70,7 +70,7 @@ impl Connection<Direct> {
         protocol: Protocol,
         message_bytes: usize,
     ) -> Self {
-        let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), Some(stream));
+        let outbox = Outbox::new(server.outbox_rules(protocol), protocol.framing(), Some(stream));
         let line = Direct::of(outbox.clone());
         let endpoint = Endpoint::new(server, client, protocol, outbox);
         Connection::new(line, read, endpoint, message_bytes)
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<Piped<S>> {
         protocol: Protocol,
         message_bytes: usize,
     ) -> Self {
-        let outbox = Outbox::new(server.outbox.clone(), protocol.framing(), None);
+        let outbox = Outbox::new(server.outbox_rules(protocol), protocol.framing(), None);
         let endpoint = Endpoint::new(server, client, protocol, outbox);
         Connection::new(Piped(pipe), &[], endpoint, message_bytes)
     }

@@ -302,16 +302,17 @@ impl<A: Api> Talk<A> {
     }
 }
 
-/// Lets a client in that said who it is when it asked for the upgrade.
+/// Lets a client in that said who it is when it asked for the upgrade. Its messages have so many bytes at most.
 pub(super) fn accept_known(
     arrival: Arrival,
     upgrade: Upgrade,
     protocol: Protocol,
+    message_bytes: usize,
     session: Session,
     api: impl Api,
 ) -> Response {
-    let bytes = arrival.server().limits.message_bytes;
-    accept(arrival, upgrade, protocol, bytes, Known { session, api })
+    let door = Known { session, api };
+    accept(arrival, upgrade, protocol, message_bytes, door)
 }
 
 /// Lets a client in that says it on the socket, in messages of so many bytes at most.

@@ -20,7 +20,8 @@ use crate::ingest::webhooks::Intake;
 use crate::transport::arrival::Arrival;
 use crate::transport::close::Close;
 use crate::transport::http::websocks::{
-    Wish, forbidden, refuse_client, refuse_wish, set_cap, show_usage, stream, take, take_only_posts,
+    Wish, forbidden, no_slug, only_gets, refuse_client, refuse_wish, set_cap, show_usage, stream,
+    take, take_only_posts,
 };
 use crate::transport::operation::NotBegun;
 use crate::transport::protocol::Protocol;
@@ -30,8 +31,10 @@ use crate::transport::server::ConnectionLimits;
 /// What there is where WebSocks is switched on.
 pub(in crate::transport) fn routes(intake: &Arc<Intake>) -> Router<Arc<Routes>> {
     Router::new()
-        .route("/api/in/{slug}", post(take).fallback(take_only_posts))
-        .route("/api/events/stream", get(stream))
+        // What is nobody's slug is said so, whatever it looks like.
+        .route("/api/in/{*slug}", post(take).fallback(take_only_posts))
+        .route("/api/in/", post(no_slug).fallback(take_only_posts))
+        .route("/api/events/stream", get(stream).fallback(only_gets))
         .route("/api/usage", get(show_usage).put(set_cap))
         .route(&intake.config().path, get(connect))
         .layer(Extension(intake.clone()))
@@ -48,12 +51,14 @@ async fn connect(Extension(intake): Extension<Arc<Intake>>, mut arrival: Arrival
     };
     match arrival.identify(protocol, arrival.token()).await {
         Ok(session) if session.identity.scopes().may_hear_webhooks() => {
-            let ping_interval = intake.config().ping_interval;
+            let config = intake.config();
+            // Nothing that it says means anything: as much as it may hear, it may say.
+            let (ping_interval, bytes) = (config.ping_interval, config.body_bytes);
             let client = Client {
                 wish,
                 ping_interval,
             };
-            accept_known(arrival, upgrade, protocol, session, client)
+            accept_known(arrival, upgrade, protocol, bytes, session, client)
         }
         Ok(_) => forbidden(),
         Err(close) => refuse_client(&close),

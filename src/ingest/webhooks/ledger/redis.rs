@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use redis::{Cmd, cmd};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
@@ -96,9 +97,15 @@ impl RedisLedger {
         endpoint: Uuid,
         key: IdempotencyKey,
     ) -> Result<Option<WebhookId>, LedgerError> {
-        let (ids, _) = entered_keys(endpoint);
+        let (ids, times) = entered_keys(endpoint);
+        // Those whose window is over go when others are entered.
+        let mut at = cmd("ZSCORE");
+        let at: Option<i64> = self.link.run(at.arg(times).arg(key.as_bytes())).await?;
+        let since = Timestamp::now().as_millisecond() - millis(self.rules.window);
+        if at.is_none_or(|at| at <= since) {
+            return Ok(None);
+        }
         let mut get = cmd("HGET");
-        // Those whose window is over go when others are entered; it is asked for what is refused either way.
         let id: Option<String> = self.link.run(get.arg(ids).arg(key.as_bytes())).await?;
         id.map(read_id).transpose()
     }
