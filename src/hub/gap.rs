@@ -79,10 +79,14 @@ impl Hub {
     ///
     /// Webhooks of these accounts are held back meanwhile.
     pub(super) async fn after_gap(self: Arc<Self>, owners: Vec<AccountId>) {
-        let invoices = self.topics.heard().into_iter().filter_map(|topic| match topic {
-            Topic::Invoice(hash) => Some(hash),
-            _ => None,
-        });
+        let invoices = self
+            .topics
+            .heard()
+            .into_iter()
+            .filter_map(|topic| match topic {
+                Topic::Invoice(hash) => Some(hash),
+                _ => None,
+            });
         let invoices: Vec<_> = invoices.collect();
         for hash in &invoices {
             let topic = Topic::Invoice(hash.clone());

@@ -4,11 +4,13 @@
 //! to ask of a dataset is in the catalogue ([`Stream`]); what BlockDB's documentation leaves open is decided where
 //! it is done.
 
+mod distinct;
 mod params;
 mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use self::distinct::Distinct;
 pub use self::refusal::{Problem, Problems, Reason, Refusal};
 
 use std::num::NonZeroU32;

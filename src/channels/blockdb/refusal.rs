@@ -66,7 +66,7 @@ pub enum Reason {
     /// Nothing is called so.
     Unknown,
     TooManyItems,
-    /// A market has two tokens.
+    /// It comes twice: a key in a message, or a token in a market, which has two.
     Duplicate,
     NotSubscribed,
 }

@@ -13,6 +13,7 @@ const ADDRESS: &str = "a0b86991c6218b36c1d19d4a2e9eb0ce3606eb48";
 
 fn config() -> BlockDbConfig {
     BlockDbConfig {
+        message_bytes: 262_144,
         enabled: true,
         chains: [1, 8453]
             .map(|chain| ChainId::of_number(chain).unwrap())

@@ -46,6 +46,9 @@ const TRACING_ID: &str = "_tracing_id";
 /// Hex digits of a `_tracing_id` that is made here, those of the dataset's id among them: BlockDB's have 36, 40 or 64.
 const TRACING_ID_DIGITS: usize = 40;
 
+/// An address, and behind it a block and a transaction.
+const CONTRACT_ID_BYTES: usize = 26;
+
 /// The fields of a record.
 type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
 
@@ -66,7 +69,7 @@ impl DatasetRecord {
         check_key(stream, &fields)?;
         let terms = terms(stream, &fields)?;
         let is_reorg = is_reorg(said, &fields)?;
-        let mut added = Vec::new();
+        let mut added = respelled(stream, &fields)?;
         if is_reorg || stream.id == BLOCKS {
             added.push((
                 IS_REORG,
@@ -97,7 +100,8 @@ fn opened(body: Entries<'_>) -> Result<(Option<bool>, Entries<'_>), Cause> {
     let data = body.iter().find(|(name, _)| *name == "data");
     let Some((_, data)) = data.filter(|(_, value)| value.get().starts_with('{')) else {
         if body.iter().any(|(name, _)| name == "is_reorg") {
-            let words = "is_reorg: it belongs beside an object `data`, or into the record as `_is_reorg`";
+            let words =
+                "is_reorg: it belongs beside an object `data`, or into the record as `_is_reorg`";
             return Err(wrong(words.to_owned()));
         }
         return Ok((None, body));
@@ -168,6 +172,37 @@ fn terms(stream: &Stream, fields: &Fields<'_>) -> Result<Vec<Term>, Cause> {
     Ok(terms)
 }
 
+/// The bytes that filters look at, of publishers who do not write hex as clients are told it: without a prefix and in
+/// lower case. Clients find a record by what they asked for.
+fn respelled(
+    stream: &Stream,
+    fields: &Fields<'_>,
+) -> Result<Vec<(&'static str, Cow<'static, str>)>, Cause> {
+    let mut respelled = Vec::new();
+    for param in stream.params {
+        let names: &[&'static str] = match &param.asks {
+            Asks::Field(name) | Asks::ContractOf(name) => &[*name],
+            Asks::Base => &["token_in", "token_out"],
+            Asks::Quote | Asks::Only | Asks::Details(_) => &[],
+        };
+        for name in names {
+            let bytes = match (param.kind, &param.asks) {
+                (_, Asks::ContractOf(_)) => CONTRACT_ID_BYTES,
+                (Kind::Hex { bytes }, _) => bytes,
+                _ => continue,
+            };
+            let Some(value) = given(fields, name) else {
+                continue;
+            };
+            let normal = quoted(&hex(name, value, bytes)?);
+            if normal != value.get() {
+                respelled.push((*name, Cow::Owned(normal)));
+            }
+        }
+    }
+    Ok(respelled)
+}
+
 /// A value in the one spelling that filters use: hex without prefix in lower case, numbers as their digits, and the
 /// words of parameters for the numbers that stand for them.
 fn normal(name: &str, value: &RawValue, kind: Kind) -> Result<String, Cause> {
@@ -185,8 +220,7 @@ fn normal(name: &str, value: &RawValue, kind: Kind) -> Result<String, Cause> {
     }
 }
 
-/// Bytes in hex. Publishers write them without a prefix and in lower case, as clients are told them; one who does not is
-/// found by filters all the same.
+/// Bytes in hex, as clients are told them: without a prefix and in lower case, however they were published.
 fn hex(name: &str, value: &RawValue, bytes: usize) -> Result<String, Cause> {
     let text = text(name, value)?;
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
@@ -198,9 +232,9 @@ fn hex(name: &str, value: &RawValue, bytes: usize) -> Result<String, Cause> {
     }
 }
 
-/// The address that the id of a contract begins with. Behind it are a block and a transaction: 26 bytes together.
+/// The address that the id of a contract begins with.
 fn contract(name: &str, value: &RawValue) -> Result<String, Cause> {
-    let mut id = hex(name, value, 26)?;
+    let mut id = hex(name, value, CONTRACT_ID_BYTES)?;
     id.truncate(40);
     Ok(id)
 }

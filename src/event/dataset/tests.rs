@@ -36,7 +36,7 @@ const LOG: &str = r#"{"block_number":12345678,"tx_index":4,"log_index":0,"contra
 
 #[test]
 fn what_is_told_is_the_record_as_it_was_written_with_an_id() {
-    assert_snapshot!(decode("0103", LOG).unwrap().data, @r#"{"block_number":12345678,"tx_index":4,"log_index":0,"contract_address":"A0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","topic_zero":"0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef","data":"00","odd":[1.0,1e2,"a b\" c"],"_tracing_id":"010340388b4c4cd55378be5bdd3d5bb468391826"}"#);
+    assert_snapshot!(decode("0103", LOG).unwrap().data, @r#"{"block_number":12345678,"tx_index":4,"log_index":0,"contract_address":"a0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","topic_zero":"ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef","data":"00","odd":[1.0,1e2,"a b\" c"],"_tracing_id":"010340388b4c4cd55378be5bdd3d5bb468391826"}"#);
 }
 
 #[test]

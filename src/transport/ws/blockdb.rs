@@ -20,7 +20,7 @@ use super::heartbeat::Rhythm;
 use super::pace::Pace;
 use super::plain::{Api, Desk, accept_known};
 use crate::auth::Credentials;
-use crate::channels::blockdb::{BlockDb, Problems, Reason, Refusal, Request};
+use crate::channels::blockdb::{BlockDb, Distinct, Problems, Reason, Refusal, Request};
 use crate::hub::Words;
 use crate::transport::arrival::Arrival;
 use crate::transport::close::Close;
@@ -203,8 +203,9 @@ impl BlockDbApi {
 fn read(text: &[u8]) -> Said {
     let wrong = |problem, reason| Said::Wrong(Echo::NOTHING, Problems::of(problem, reason));
     let mut message = match serde_json::from_slice(text) {
-        Ok(Value::Object(message)) => message,
+        Ok(Distinct(Value::Object(message))) => message,
         Ok(_) => return wrong("message", Reason::InvalidType),
+        Err(error) if error.is_data() => return wrong("message", Reason::Duplicate),
         Err(_) => return wrong("message", Reason::InvalidFormat),
     };
     let echo = Echo::of(&message);

@@ -70,7 +70,11 @@ impl Connection<Direct> {
         protocol: Protocol,
         message_bytes: usize,
     ) -> Self {
-        let outbox = Outbox::new(server.outbox_rules(protocol), protocol.framing(), Some(stream));
+        let outbox = Outbox::new(
+            server.outbox_rules(protocol),
+            protocol.framing(),
+            Some(stream),
+        );
         let line = Direct::of(outbox.clone());
         let endpoint = Endpoint::new(server, client, protocol, outbox);
         Connection::new(line, read, endpoint, message_bytes)

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    ACCOUNT, SUBSCRIBE_BLOCKS, SUBSCRIBED_BLOCKS, ask, connect, hears_block, publish_block,
-    refused, start,
+    ACCOUNT, SUBSCRIBE_BLOCKS, SUBSCRIBED_BLOCKS, ask, connect, hears_block, let_in, publish_block,
+    refused, start, subscribe,
 };
 
 const A: &str = "a0b86991c6218b36c1d19d4a2e9eb0ce3606eb48";
@@ -445,4 +445,25 @@ async fn states_of_arbitrage_paths_0802() {
 #[tokio::test]
 async fn arbitrage_opportunities_0901() {
     is_of_a_path("0901").await;
+}
+
+#[tokio::test]
+async fn a_filter_may_have_a_thousand_items_and_no_more() {
+    let server = start(&[]).await;
+    let mut client = let_in(&server).await;
+    let pools = |count: usize| {
+        let pools: Vec<_> = (0..count).map(|pool| format!("{pool:064x}")).collect();
+        json!({ "pool_uids": pools, "token_addresses": [] })
+    };
+    subscribe(&mut client, "0305", &pools(1000).to_string()).await;
+    let params = pools(1001);
+    let refused = refused(
+        &mut client,
+        &format!(r#"{{"action":"subscribe","chain_id":1,"dataset_id":"0305","params":{params}}}"#),
+    )
+    .await;
+    assert_eq!(
+        refused["error"]["details"]["invalid_parameters"],
+        json!([{ "name": "params.pool_uids", "reason": "too_many_items" }])
+    );
 }

@@ -84,7 +84,15 @@ async fn a_slug_that_is_nobodys_is_answered_404() {
     let other = format!("/api/in/{}", "a".repeat(40));
     let shorter = &hook.path[..hook.path.len() - 1];
     let longer = format!("{}a", hook.path);
-    for path in [&other, shorter, &longer, "/api/in/a%FF", "/api/in/..%2f"] {
+    for path in [
+        &other,
+        shorter,
+        &longer,
+        "/api/in/a%FF",
+        "/api/in/..%2f",
+        "/api/in/",
+        &format!("{}/", hook.path),
+    ] {
         let answer = deliver(&server, path, &[], "{}").await;
         assert_eq!(answer, refused(404, "Invalid webhook slug"), "{path}");
     }

@@ -1,5 +1,7 @@
 //! Who comes back is told what was missed.
 
+use tidings::event::WebhookId;
+
 use super::{
     ALICE, Hook, ON, event, hook, listen, listen_with, start, start_with, taken, until_heard,
 };
@@ -185,4 +187,44 @@ async fn what_was_taken_while_a_server_heard_nothing_is_told_when_it_hears_again
         assert_eq!(socket.json().await["id"], *id);
     }
     assert!(deaf.metric("tidings_bus_gaps_total").await >= 1.0);
+}
+
+#[tokio::test]
+async fn after_a_gap_what_was_missed_is_told_before_what_comes_now() {
+    let redis = RedisServer::start().await;
+    let (deaf, other) = futures_util::join!(
+        Tidings::start_on(&redis, &[ON]),
+        Tidings::start_on(&redis, &[ON])
+    );
+    let hook = hook(&[&deaf, &other], ALICE, &[]).await;
+    let mut stream = listen(&deaf, &hook.token).await;
+    until_heard(&deaf, 1.0).await;
+    // Posters who do not stop while the subscribers are cut off: fewer in all than are remembered.
+    let posters = (0..4).map(|_| async {
+        let mut ids = Vec::new();
+        for number in 0..20 {
+            ids.push(taken(&other, &hook.path, &number.to_string()).await);
+        }
+        ids
+    });
+    let cut = async {
+        for _ in 0..3 {
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("TYPE").arg("pubsub");
+            redis.run::<i64>(&kill).await;
+            let gaps = deaf.metric("tidings_bus_gaps_total").await;
+            deaf.until("it hears again", async || {
+                deaf.metric("tidings_bus_gaps_total").await > gaps
+            })
+            .await;
+        }
+    };
+    let (posted, ()) = futures_util::join!(futures_util::future::join_all(posters), cut);
+    let mut heard = Vec::new();
+    for _ in posted.iter().flatten() {
+        heard.push(WebhookId::parse(&event(&mut stream).await.0).unwrap());
+    }
+    assert!(heard.is_sorted(), "{heard:?}");
+    heard.dedup();
+    assert_eq!(heard.len(), 80);
 }

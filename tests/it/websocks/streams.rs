@@ -110,12 +110,13 @@ async fn any_key_that_may_hear_opens_a_stream_in_a_header_too() {
     for header in [
         ("X-API-KEY", reader.as_str()),
         ("X-API-KEY", hook.token.as_str()),
+        ("Authorization", &format!("Bearer {}", hook.token)),
     ] {
         let mut stream = get(&server, "/api/events/stream", &[header]).await;
         stream.until("\n\n").await;
         streams.push(stream);
     }
-    until_heard(&server, 3.0).await;
+    until_heard(&server, 4.0).await;
     // All hear what is rendered once.
     assert_eq!(server.metric("tidings_operations").await, 1.0);
     let id = taken(&server, &hook.path, "{}").await;
@@ -187,4 +188,21 @@ async fn a_client_that_takes_nothing_is_let_go() {
     let too_slow = r#"tidings_closes_total{reason="too_slow"}"#;
     server.until_metric(too_slow, 1.0).await;
     drop(stream);
+}
+
+#[tokio::test]
+async fn the_longest_bodies_that_come_together_reach_who_reads() {
+    let server = start().await;
+    let hook = hook(&[&server], ALICE, &[]).await;
+    let mut stream = listen(&server, &hook.token).await;
+    let longest = format!("\"{}\"", "x".repeat(1_048_574));
+    let posted = (0..6).map(|_| taken(&server, &hook.path, &longest));
+    let mut posted = futures_util::future::join_all(posted).await;
+    let mut heard = Vec::new();
+    for _ in &posted {
+        heard.push(event(&mut stream).await.0);
+    }
+    posted.sort();
+    heard.sort();
+    assert_eq!(heard, posted);
 }
