@@ -135,7 +135,7 @@ async fn a_client_that_does_not_read_is_closed_with_1013_before_it_misses_a_reco
 
 #[tokio::test]
 async fn a_message_over_the_limit_is_1009() {
-    let server = start(&[("TIDINGS_LIMITS__MESSAGE_BYTES", "1000")]).await;
+    let server = start(&[("TIDINGS_BLOCKDB__MESSAGE_BYTES", "1000")]).await;
     let mut client = let_in(&server).await;
     client.send(&" ".repeat(1001)).await;
     assert_eq!(client.closed().await, (1009, "Message too big".to_owned()));

@@ -208,9 +208,10 @@ async fn a_record_is_rendered_once_for_all_who_ask_the_same() {
     );
     server.publish("DATASET_1_0121", &body).await;
     for client in &mut clients {
+        // As they asked for it.
         assert_eq!(
             client.json().await["data"]["contract_address"],
-            "A".repeat(40)
+            "a".repeat(40)
         );
     }
     assert_eq!(

@@ -239,7 +239,7 @@ async fn an_account_sets_a_limit_of_its_own_below_that_of_its_plan() {
         "--websocks",
         "pro",
         "--blockdb",
-        "x",
+        "growth",
     ]);
     set_cap(&server, &writer, r#"{"cap":7}"#).await;
     let plans: serde_json::Value =
@@ -247,7 +247,7 @@ async fn an_account_sets_a_limit_of_its_own_below_that_of_its_plan() {
     assert_eq!(
         plans,
         json!([{
-            "account": ALICE, "websocks": "pro", "webhooksCap": 7, "blockdb": "x",
+            "account": ALICE, "websocks": "pro", "webhooksCap": 7, "blockdb": "growth",
             "allenhark": null,
         }])
     );

@@ -174,15 +174,16 @@ async fn a_key_may_have_so_many_connections() {
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_let_go() {
     let settings = [
-        ("TIDINGS_LIMITS__OUTBOX_BYTES", "40000"),
-        ("TIDINGS_RETAINED__WEBHOOKS_BYTES", "1000"),
+        ("TIDINGS_WEBSOCKS__BODY_BYTES", "600000"),
+        ("TIDINGS_WEBSOCKS__OUTBOX_BYTES", "800000"),
+        ("TIDINGS_RETAINED__WEBHOOKS_BYTES", "700000"),
     ];
     let server = start_with(&settings).await;
     let hook = hook(&[&server], ALICE, &[]).await;
     let stream = listen(&server, &hook.token).await;
     until_heard(&server, 1.0).await;
     let body = format!("\"{}\"", "x".repeat(500_000));
-    for _ in 0..8 {
+    for _ in 0..16 {
         taken(&server, &hook.path, &body).await;
     }
     let too_slow = r#"tidings_closes_total{reason="too_slow"}"#;
