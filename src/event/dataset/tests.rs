@@ -67,6 +67,7 @@ fn an_envelope_is_what_has_an_object_in_data_and_nothing_else() {
     assert!(!record.is_reorg && !record.data.contains("_is_reorg"));
     assert_snapshot!(refused("0103", &format!(r#"{{"data":{LOG},"block_number":1}}"#)), @"block_number: beside an object `data` there is nothing but `is_reorg`");
     assert_snapshot!(refused("0103", &format!(r#"{{"data":{LOG},"is_reorg":1}}"#)), @"is_reorg: expected true or false");
+    assert_snapshot!(refused("0101", r#"{"is_reorg":true,"block_number":1}"#), @"is_reorg: it belongs beside an object `data`, or into the record as `_is_reorg`");
     assert_snapshot!(refused("0103", r#"{"data":{"data":{}}}"#), @"block_number is missing: it is part of what tells the records of 0103 apart");
 }
 

@@ -216,7 +216,13 @@ async fn where_it_is_switched_off_nothing_is_there() {
 async fn what_asks_for_no_websocket_is_told_to() {
     let server = start(&[]).await;
     let (status, said) = server.get("/v1/ws").await;
-    assert_eq!((status, &*said), (426, "This is a WebSocket.\n"));
+    assert_eq!(
+        (status, &*said),
+        (
+            426,
+            "This is a WebSocket, and the request asks for none: Upgrade: websocket is not there, or a proxy took it away.\n"
+        )
+    );
 }
 
 #[tokio::test]
