@@ -29,12 +29,13 @@ pub(super) struct Arrival {
     pub(super) headers: HeaderMap,
     /// Behind the `?`.
     parameters: String,
-    /// What is answered if it asks for no WebSocket.
-    pub(super) upgrade: Result<Upgrade, Response>,
     /// Of the socket that it comes by.
     pub(super) fate: Fate,
     routes: Arc<Routes>,
 }
+
+/// That it asks for a WebSocket: whoever does not is told so.
+pub(super) struct Upgrading(pub(super) Upgrade);
 
 impl FromRequestParts<Arc<Routes>> for Arrival {
     type Rejection = Response;
@@ -48,24 +49,32 @@ impl FromRequestParts<Arc<Routes>> for Arrival {
         }
         let peer = Extension::<Peer>::from_request_parts(parts, routes).await;
         let Extension(peer) = peer.map_err(IntoResponse::into_response)?;
-        let upgrade = Upgrade::from_request_parts(parts, routes).await;
         let headers = parts.headers.clone();
-        let upgrade = upgrade.map_err(|rejection| match headers.contains_key(header::UPGRADE) {
-            true => rejection.into_response(),
-            false => (
-                StatusCode::UPGRADE_REQUIRED,
-                [(header::UPGRADE, "websocket")],
-                "This is a WebSocket, and the request asks for none: Upgrade: websocket is not there, or a proxy took it away.\n",
-            )
-                .into_response(),
-        });
         Ok(Arrival {
             client: Client::at(routes.proxies.client(peer.address, &headers)),
             parameters: parts.uri.query().unwrap_or_default().to_owned(),
             headers,
-            upgrade,
             fate: peer.fate,
             routes: routes.clone(),
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Upgrading {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let upgrade = Upgrade::from_request_parts(parts, state).await;
+        upgrade.map(Upgrading).map_err(|rejection| {
+            if parts.headers.contains_key(header::UPGRADE) {
+                return rejection.into_response();
+            }
+            (
+                StatusCode::UPGRADE_REQUIRED,
+                [(header::UPGRADE, "websocket")],
+                "This is a WebSocket, and the request asks for none: Upgrade: websocket is not there, or a proxy took it away.\n",
+            )
+                .into_response()
         })
     }
 }

@@ -51,10 +51,7 @@ impl Client {
         subprotocol: &str,
         headers: &[(&str, &str)],
     ) -> Self {
-        let headers = headers.iter();
-        let headers: String = headers
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
+        let headers = lines(headers);
         let socket = TcpSocket::new_v4().expect("a socket");
         Self::over(
             socket,
@@ -71,10 +68,7 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Self {
-        let headers = headers.iter();
-        let headers: String = headers
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
+        let headers = lines(headers);
         let socket = TcpSocket::new_v4().expect("a socket");
         Self::over(socket, address, path, &headers).await
     }
@@ -329,6 +323,14 @@ impl Raw {
         self.0.read_exact(&mut payload).await?;
         Ok(RawFrame { first, payload })
     }
+}
+
+/// Headers as they are sent.
+fn lines(headers: &[(&str, &str)]) -> String {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
 }
 
 /// The header that offers these subprotocols.

@@ -29,7 +29,7 @@ use crate::channels::allenhark::{
     About, AllenHark, Channel, Code, Subject, Tier, error, no_such_bot, whole_seconds,
 };
 use crate::hub::NotStarted;
-use crate::transport::arrival::Arrival;
+use crate::transport::arrival::{Arrival, Upgrading};
 use crate::transport::close::Close;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::operation::NotBegun;
@@ -44,11 +44,11 @@ pub(in crate::transport) fn routes(shared: &Arc<AllenHark>) -> Router<Arc<Routes
         .layer(Extension(shared.clone()))
 }
 
-async fn open(Extension(shared): Extension<Arc<AllenHark>>, mut arrival: Arrival) -> Response {
-    let upgrade = match std::mem::replace(&mut arrival.upgrade, Err(Response::default())) {
-        Ok(upgrade) => upgrade,
-        Err(answer) => return answer,
-    };
+async fn open(
+    Extension(shared): Extension<Arc<AllenHark>>,
+    arrival: Arrival,
+    Upgrading(upgrade): Upgrading,
+) -> Response {
     let (protocol, message_bytes) = (Protocol::AllenHark, shared.config.message_bytes);
     accept_stranger(
         arrival,

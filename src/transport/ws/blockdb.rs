@@ -22,9 +22,10 @@ use super::plain::{Api, Desk, accept_known};
 use crate::auth::Credentials;
 use crate::channels::blockdb::{BlockDb, Distinct, Problems, Reason, Refusal, Request};
 use crate::hub::Words;
-use crate::transport::arrival::Arrival;
+use crate::transport::arrival::{Arrival, Upgrading};
 use crate::transport::close::Close;
 use crate::transport::entrance::COME_AGAIN;
+use crate::transport::http::advise;
 use crate::transport::introduction::Introduction;
 use crate::transport::operation::NotBegun;
 use crate::transport::protocol::Protocol;
@@ -280,11 +281,11 @@ impl fmt::Display for Echo {
 
 /// A request at a path of this API. Who it is is asked before the upgrade: a client that is not let in is answered
 /// over HTTP, with the error object.
-async fn enter(Extension(shared): Extension<Arc<BlockDb>>, mut arrival: Arrival) -> Response {
-    let upgrade = match std::mem::replace(&mut arrival.upgrade, Err(Response::default())) {
-        Ok(upgrade) => upgrade,
-        Err(answer) => return answer,
-    };
+async fn enter(
+    Extension(shared): Extension<Arc<BlockDb>>,
+    arrival: Arrival,
+    Upgrading(upgrade): Upgrading,
+) -> Response {
     let credentials = credentials(&arrival.headers, arrival.parameter("api_key"));
     let session = match arrival.identify(Protocol::BlockDb, credentials).await {
         Ok(session) => session,
@@ -315,13 +316,8 @@ fn credentials(headers: &HeaderMap, parameter: Option<String>) -> Credentials {
 fn refuse(shared: &BlockDb, close: &Close) -> Response {
     match close {
         Close::Forbidden => {
-            let mut response = not_let_in(shared, StatusCode::UNAUTHORIZED, &Refusal::Unauthorized);
-            // RFC 9110, section 11.6.1: a 401 says how to do better.
-            let bearer = header::HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, bearer);
-            response
+            let status = StatusCode::UNAUTHORIZED;
+            advise(not_let_in(shared, status, &Refusal::Unauthorized))
         }
         _ => {
             let incident = Uuid::new_v4();

@@ -17,7 +17,7 @@ use super::plain::{Api, Desk, accept_known};
 use crate::channels::websocks::{By, question};
 use crate::hub::NotStarted;
 use crate::ingest::webhooks::Intake;
-use crate::transport::arrival::Arrival;
+use crate::transport::arrival::{Arrival, Upgrading};
 use crate::transport::close::Close;
 use crate::transport::http::websocks::{
     Wish, forbidden, no_slug, only_gets, refuse_client, refuse_wish, set_cap, show_usage, stream,
@@ -40,11 +40,11 @@ pub(in crate::transport) fn routes(intake: &Arc<Intake>) -> Router<Arc<Routes>> 
         .layer(Extension(intake.clone()))
 }
 
-async fn connect(Extension(intake): Extension<Arc<Intake>>, mut arrival: Arrival) -> Response {
-    let upgrade = match std::mem::replace(&mut arrival.upgrade, Err(Response::default())) {
-        Ok(upgrade) => upgrade,
-        Err(answer) => return answer,
-    };
+async fn connect(
+    Extension(intake): Extension<Arc<Intake>>,
+    arrival: Arrival,
+    Upgrading(upgrade): Upgrading,
+) -> Response {
     let protocol = Protocol::WebSocks;
     let Some(wish) = Wish::of(&arrival) else {
         return refuse_wish();
